@@ -1,0 +1,64 @@
+//! `ApiVersions`: what this cluster can be asked. A version that it doesn't know is answered in version 0 by the
+//! connection itself (KIP-511), with [`supported`] keys, so that the client can choose again.
+
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::api_versions_response::{ApiVersion, FinalizedFeatureKey, SupportedFeatureKey};
+use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
+use kafka_protocol::protocol::StrBytes;
+
+use crate::api::shape::{Field, Kind::Text, since};
+use crate::api::{Answer, Aside, Handler, TABLE};
+use crate::core::{Caller, Core};
+
+/// The `metadata.version` of Kafka 4.3, as a feature level.
+const METADATA_VERSION: i16 = 30;
+
+pub(crate) struct Api;
+
+impl Handler for Api {
+    type Wire = ApiVersionsRequest;
+    type Call = ApiVersionsRequest;
+    const VERSIONS: (i16, i16) = (0, 4);
+    const SHAPE: &'static [Field] = &[since(3, Text), since(3, Text)];
+
+    fn prepare(wire: Self::Wire, _version: i16, _aside: &Aside) -> Self::Call {
+        wire
+    }
+
+    fn handle(_core: &mut Core, caller: &Caller, call: Self::Call) -> Answer {
+        if caller.version >= 3 && !(is_name(&call.client_software_name) && is_name(&call.client_software_version)) {
+            return Answer::message(ApiVersionsResponse::default().with_error_code(ResponseError::InvalidRequest.code()));
+        }
+        let feature = |name: &'static str, min, max| {
+            SupportedFeatureKey::default()
+                .with_name(StrBytes::from_static_str(name))
+                .with_min_version(min)
+                .with_max_version(max)
+        };
+        let finalized = FinalizedFeatureKey::default()
+            .with_name(StrBytes::from_static_str("metadata.version"))
+            .with_min_version_level(METADATA_VERSION)
+            .with_max_version_level(METADATA_VERSION);
+        Answer::message(
+            supported()
+                .with_supported_features(vec![feature("metadata.version", 7, METADATA_VERSION)])
+                .with_finalized_features_epoch(0)
+                .with_finalized_features(vec![finalized]),
+        )
+    }
+}
+
+/// The keys of the table.
+pub(crate) fn supported() -> ApiVersionsResponse {
+    let keys = TABLE.iter().map(|api| {
+        ApiVersion::default().with_api_key(api.key).with_min_version(api.min).with_max_version(api.max)
+    });
+    ApiVersionsResponse::default().with_api_keys(keys.collect())
+}
+
+/// Letters, digits, dots and dashes, and a letter or digit at both ends: Kafka's rule for a client's name.
+fn is_name(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_alphanumeric() || b == b'.' || b == b'-';
+    let end = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_alphanumeric());
+    text.bytes().all(inner) && end(text.bytes().next()) && end(text.bytes().last())
+}

@@ -1,0 +1,62 @@
+//! `DeleteTopics`, by name or by id.
+
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
+use kafka_protocol::messages::{DeleteTopicsRequest, DeleteTopicsResponse, TopicName};
+use kafka_protocol::protocol::StrBytes;
+use uuid::Uuid;
+
+use crate::api::shape::{Field, I32, Kind::{Structs, Text, Values}, UUID, all, between, since};
+use crate::api::{Answer, Aside, Handler};
+use crate::core::{Caller, Core, Refusal};
+
+pub(crate) struct Api;
+
+impl Handler for Api {
+    type Wire = DeleteTopicsRequest;
+    type Call = DeleteTopicsRequest;
+    const VERSIONS: (i16, i16) = (1, 6);
+    const SHAPE: &'static [Field] =
+        &[since(6, Structs(&[all(Text), all(UUID)])), between(0, 5, Values(&Text)), all(I32)];
+
+    fn prepare(wire: Self::Wire, _version: i16, _aside: &Aside) -> Self::Call {
+        wire
+    }
+
+    fn handle(core: &mut Core, caller: &Caller, call: Self::Call) -> Answer {
+        let mut wanted: Vec<(Option<TopicName>, Uuid)> =
+            call.topic_names.into_iter().map(|name| (Some(name), Uuid::nil())).collect();
+        wanted.extend(call.topics.into_iter().map(|topic| (topic.name, topic.topic_id)));
+        let results = wanted.into_iter().map(|(name, id)| {
+            let known = name.clone().or_else(|| {
+                core.topics.name_of(id).map(|name| TopicName(StrBytes::from_string(name.to_string())))
+            });
+            let result = DeletableTopicResult::default().with_name(known.clone()).with_topic_id(id);
+            match delete(core, known.as_ref(), name.is_some()) {
+                Ok(id) => result.with_topic_id(id),
+                Err(refusal) => {
+                    let message = refusal.message.clone().filter(|_| caller.version >= 5);
+                    result
+                        .with_error_code(refusal.code())
+                        .with_error_message(message.map(StrBytes::from_string))
+                }
+            }
+        });
+        let results = results.collect();
+        Answer::message(DeleteTopicsResponse::default().with_responses(results))
+    }
+}
+
+fn delete(core: &mut Core, name: Option<&TopicName>, by_name: bool) -> Result<Uuid, Refusal> {
+    if !core.configs.switch(core.first_broker(), "delete.topic.enable") {
+        return Err(Refusal::new(ResponseError::TopicDeletionDisabled, "Topic deletion is disabled."));
+    }
+    match name.and_then(|name| core.topics.get(name)).map(|topic| topic.id) {
+        Some(id) => core.delete_topic(id).map(|()| id),
+        None if by_name => Err(Refusal::new(
+            ResponseError::UnknownTopicOrPartition,
+            "This server does not host this topic-partition.",
+        )),
+        None => Err(Refusal::new(ResponseError::UnknownTopicId, "This server does not host this topic ID.")),
+    }
+}

@@ -1,0 +1,140 @@
+//! `Fetch`. The core says which bytes; the connection reads them and calls [`respond`].
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::fetch_response::{AbortedTransaction, FetchableTopicResponse, PartitionData};
+use kafka_protocol::messages::{FetchRequest, FetchResponse, ProducerId, TopicName};
+use kafka_protocol::protocol::StrBytes;
+
+use crate::api::shape::{Field, I8, I32, I64, Kind::{Structs, Text, Values}, UUID, all, between, since};
+use crate::api::{Answer, Aside, Handler, Response};
+use crate::core::fetches::{Fetch, FetchPlan, Part, Wanted};
+use crate::core::{Caller, Core};
+
+pub(crate) struct Api;
+
+impl Handler for Api {
+    type Wire = FetchRequest;
+    type Call = FetchRequest;
+    const VERSIONS: (i16, i16) = (4, 18);
+    const NOTE: &'static str = "sessions refused (session id 0)";
+    const SHAPE: &'static [Field] = &[
+        between(0, 14, I32),
+        all(I32),
+        all(I32),
+        since(3, I32),
+        since(4, I8),
+        since(7, I32),
+        since(7, I32),
+        all(Structs(&[
+            between(0, 12, Text),
+            since(13, UUID),
+            all(Structs(&[
+                all(I32),
+                since(9, I32),
+                all(I64),
+                since(12, I32),
+                since(5, I64),
+                all(I32),
+            ])),
+        ])),
+        since(7, Structs(&[between(0, 12, Text), since(13, UUID), all(Values(&I32))])),
+        since(11, Text),
+    ];
+
+    fn prepare(wire: Self::Wire, _version: i16, _aside: &Aside) -> Self::Call {
+        wire
+    }
+
+    fn handle(core: &mut Core, caller: &Caller, call: Self::Call) -> Answer {
+        if call.session_id != 0 {
+            let error = Some(ResponseError::FetchSessionIdNotFound);
+            return Answer::Now(Response::Fetch(FetchPlan { parts: Vec::new(), error }));
+        }
+        let mut wanted = Vec::new();
+        for topic in &call.topics {
+            let (name, id, error) = if caller.version >= 13 {
+                match core.topics.name_of(topic.topic_id) {
+                    Some(name) => (name.clone(), topic.topic_id, None),
+                    None => (Arc::from(""), topic.topic_id, Some(ResponseError::UnknownTopicId)),
+                }
+            } else {
+                match core.topics.get(&topic.topic) {
+                    Some(known) => (known.name.clone(), known.id, None),
+                    None => {
+                        (Arc::from(&**topic.topic), topic.topic_id, Some(ResponseError::UnknownTopicOrPartition))
+                    }
+                }
+            };
+            wanted.extend(topic.partitions.iter().map(|partition| Wanted {
+                topic: name.clone(),
+                topic_id: id,
+                partition: partition.partition,
+                offset: partition.fetch_offset,
+                max_bytes: u32::try_from(partition.partition_max_bytes).unwrap_or(0),
+                leader_epoch: if caller.version >= 9 { partition.current_leader_epoch } else { -1 },
+                error,
+            }));
+        }
+        let limit = core.configs.number(caller.broker, "fetch.max.bytes") as u32;
+        let fetch = Fetch {
+            wanted,
+            min_bytes: u32::try_from(call.min_bytes).unwrap_or(0),
+            max_bytes: u32::try_from(call.max_bytes).unwrap_or(0).min(limit),
+            max_wait_ms: i64::from(call.max_wait_ms),
+            read_committed: call.isolation_level == 1,
+        };
+        core.fetch(caller, fetch).map_or(Answer::Later, |plan| Answer::Now(Response::Fetch(plan)))
+    }
+}
+
+/// The response, with the bytes read.
+pub(crate) fn respond(plan: FetchPlan) -> FetchResponse {
+    let mut topics: Vec<FetchableTopicResponse> = Vec::new();
+    let mut at: HashMap<(uuid::Uuid, Arc<str>), usize> = HashMap::new();
+    for part in plan.parts {
+        let index = *at.entry((part.topic_id, part.topic.clone())).or_insert_with(|| {
+            topics.push(
+                FetchableTopicResponse::default()
+                    .with_topic(TopicName(StrBytes::from_string(part.topic.to_string())))
+                    .with_topic_id(part.topic_id),
+            );
+            topics.len() - 1
+        });
+        topics[index].partitions.push(partition(part));
+    }
+    FetchResponse::default()
+        .with_error_code(plan.error.map_or(0, |error| error.code()))
+        .with_session_id(0)
+        .with_responses(topics)
+}
+
+fn partition(part: Part) -> PartitionData {
+    let mut error = part.error;
+    let records = match part.slice.as_ref().map(crate::log::LogSlice::read) {
+        Some(Ok(bytes)) => bytes,
+        Some(Err(why)) => {
+            tracing::warn!(%why, topic = &*part.topic, partition = part.partition, "a fetch could not be read");
+            error = Some(ResponseError::KafkaStorageError);
+            Bytes::new()
+        }
+        None => Bytes::new(),
+    };
+    let aborted = part.aborted.map(|list| {
+        list.into_iter()
+            .map(|(id, first)| AbortedTransaction::default().with_producer_id(ProducerId(id)).with_first_offset(first))
+            .collect()
+    });
+    PartitionData::default()
+        .with_partition_index(part.partition)
+        .with_error_code(error.map_or(0, |error| error.code()))
+        .with_high_watermark(part.high_watermark)
+        .with_last_stable_offset(part.last_stable_offset)
+        .with_log_start_offset(part.log_start)
+        .with_aborted_transactions(aborted)
+        .with_preferred_read_replica((-1).into())
+        .with_records(Some(records))
+}

@@ -1,0 +1,74 @@
+//! `FindCoordinator` for groups, one or a batch (KIP-699). The first request makes the topic of offsets.
+
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::find_coordinator_response::Coordinator;
+use kafka_protocol::messages::{BrokerId, FindCoordinatorRequest, FindCoordinatorResponse};
+use kafka_protocol::protocol::StrBytes;
+
+use crate::api::shape::{Field, I8, Kind::{Text, Values}, between, since};
+use crate::api::{Answer, Aside, Handler};
+use crate::core::{Caller, Core, Refusal};
+
+pub(crate) struct Api;
+
+impl Handler for Api {
+    type Wire = FindCoordinatorRequest;
+    type Call = FindCoordinatorRequest;
+    const VERSIONS: (i16, i16) = (0, 6);
+    const NOTE: &'static str = "groups";
+    const SHAPE: &'static [Field] = &[between(0, 3, Text), since(1, I8), since(4, Values(&Text))];
+
+    fn prepare(wire: Self::Wire, _version: i16, _aside: &Aside) -> Self::Call {
+        wire
+    }
+
+    fn handle(core: &mut Core, caller: &Caller, call: Self::Call) -> Answer {
+        let keys = if caller.version < 4 { vec![call.key.clone()] } else { call.coordinator_keys };
+        let found: Vec<Coordinator> = keys.into_iter().map(|key| find(core, call.key_type, key)).collect();
+        if caller.version >= 4 {
+            return Answer::message(FindCoordinatorResponse::default().with_coordinators(found));
+        }
+        let Some(only) = found.into_iter().next() else { return Answer::Silent };
+        Answer::message(
+            FindCoordinatorResponse::default()
+                .with_error_code(only.error_code)
+                .with_error_message(only.error_message)
+                .with_node_id(only.node_id)
+                .with_host(only.host)
+                .with_port(only.port),
+        )
+    }
+}
+
+fn find(core: &mut Core, kind: i8, key: StrBytes) -> Coordinator {
+    match locate(core, kind, &key) {
+        Ok((id, host, port)) => Coordinator::default()
+            .with_node_id(BrokerId(id))
+            .with_host(StrBytes::from_string(host))
+            .with_port(i32::from(port))
+            .with_error_message(None),
+        Err(refusal) => Coordinator::default()
+            .with_node_id(BrokerId(-1))
+            .with_port(-1)
+            .with_error_code(refusal.code())
+            .with_error_message(refusal.message.map(StrBytes::from_string)),
+    }
+    .with_key(key)
+}
+
+fn locate(core: &mut Core, kind: i8, key: &str) -> Result<(i32, String, u16), Refusal> {
+    match kind {
+        0 => core.ensure_offsets_topic()?,
+        // Transactions: clients give up at once instead of asking again for minutes.
+        1 => {
+            return Err(Refusal::new(
+                ResponseError::TransactionalIdAuthorizationFailed,
+                "This cluster has no transactions yet.",
+            ));
+        }
+        _ => return Err(ResponseError::InvalidRequest.into()),
+    }
+    let id = core.coordinator_of(key).ok_or(ResponseError::CoordinatorNotAvailable)?;
+    let node = core.nodes.get(&id).ok_or(ResponseError::CoordinatorNotAvailable)?;
+    Ok((id, node.host.clone(), node.port))
+}

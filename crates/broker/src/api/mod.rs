@@ -1,0 +1,272 @@
+//! What the cluster can be asked: one file per API key, and one [`TABLE`] that drives dispatch, `ApiVersions` and the
+//! support table of the docs.
+
+use std::any::Any;
+use std::fmt;
+use std::fmt::Write as _;
+
+use bytes::{Bytes, BytesMut};
+use kafka_protocol::messages::ApiKey;
+use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request};
+
+use crate::core::fetches::FetchPlan;
+use crate::core::ports::SharedRules;
+use crate::core::{Caller, Core};
+use shape::{Field, Malformed};
+
+pub(crate) mod shape;
+
+macro_rules! apis {
+    ($($module:ident),* $(,)?) => {
+        $(pub(crate) mod $module;)*
+        /// Every API key that the cluster answers; what is not in here is not advertised.
+        pub(crate) static TABLE: &[Api] = &[$(Api::of::<$module::Api>()),*];
+
+        /// One check per key: its shape fits an empty request of every version.
+        #[cfg(test)]
+        const SHAPE_CHECKS: &[fn()] = &[$(tests::shape_fits::<$module::Api>),*];
+    };
+}
+
+apis![
+    produce,
+    fetch,
+    list_offsets,
+    metadata,
+    offset_commit,
+    offset_fetch,
+    find_coordinator,
+    join_group,
+    heartbeat,
+    leave_group,
+    sync_group,
+    describe_groups,
+    list_groups,
+    api_versions,
+    create_topics,
+    delete_topics,
+    delete_records,
+    init_producer_id,
+    offset_for_leader_epoch,
+    describe_configs,
+    alter_configs,
+    describe_log_dirs,
+    create_partitions,
+    delete_groups,
+    incremental_alter_configs,
+    offset_delete,
+    describe_cluster,
+    describe_producers,
+    describe_transactions,
+    list_transactions,
+    list_config_resources,
+    describe_topic_partitions,
+];
+
+/// A decoded request.
+pub(crate) type Body = Box<dyn Any + Send>;
+
+/// One API key: a file of this module.
+pub(crate) trait Handler {
+    /// The request on the wire.
+    type Wire: Request;
+    /// What the core gets of it.
+    type Call: Send + 'static;
+    /// The first and the last version.
+    const VERSIONS: (i16, i16);
+    /// What the support table says beside it; empty for "as Kafka".
+    const NOTE: &'static str = "";
+    /// The request's shape.
+    const SHAPE: &'static [Field];
+
+    /// Does on the connection's task what needs no state.
+    fn prepare(wire: Self::Wire, version: i16, aside: &Aside) -> Self::Call;
+
+    /// Answers, in the core.
+    fn handle(core: &mut Core, caller: &Caller, call: Self::Call) -> Answer;
+}
+
+/// What connection tasks work with.
+#[derive(Debug, Clone)]
+pub(crate) struct Aside {
+    pub(crate) rules: SharedRules,
+    pub(crate) now_ms: i64,
+}
+
+/// What a handler gives.
+pub(crate) enum Answer {
+    /// The answer.
+    Now(Response),
+    /// The answer comes later, as an effect.
+    Later,
+    /// There is no answer.
+    Silent,
+}
+
+impl Answer {
+    /// An answer that is ready.
+    pub(crate) fn message<M: Encodable + Send + fmt::Debug + 'static>(message: M) -> Self {
+        Self::Now(Response::message(message))
+    }
+}
+
+/// An answer on its way out of the core.
+#[derive(Debug)]
+pub(crate) enum Response {
+    /// A message, ready to be encoded.
+    Message(Box<dyn Message>),
+    /// A fetch, whose bytes are yet to be read.
+    Fetch(FetchPlan),
+}
+
+impl Response {
+    /// Wraps a message.
+    pub(crate) fn message<M: Encodable + Send + fmt::Debug + 'static>(message: M) -> Self {
+        Self::Message(Box::new(message))
+    }
+}
+
+/// A response of any kind.
+pub(crate) trait Message: Send + fmt::Debug {
+    /// Writes it.
+    fn write(&self, buf: &mut BytesMut, version: i16) -> Result<(), Unwritable>;
+}
+
+/// A response that its version can't carry: a defect of this cluster, told to the log.
+#[derive(Debug, thiserror::Error)]
+#[error("the response can't be encoded: {0}")]
+pub(crate) struct Unwritable(pub(crate) String);
+
+impl<M: Encodable + Send + fmt::Debug> Message for M {
+    fn write(&self, buf: &mut BytesMut, version: i16) -> Result<(), Unwritable> {
+        self.encode(buf, version)
+            .map_err(|error| Unwritable(error.to_string()))
+    }
+}
+
+/// A row of the table.
+pub(crate) struct Api {
+    pub(crate) key: i16,
+    pub(crate) min: i16,
+    pub(crate) max: i16,
+    pub(crate) note: &'static str,
+    pub(crate) shape: &'static [Field],
+    /// Version of the request's header.
+    pub(crate) request_header: fn(i16) -> i16,
+    /// Version of the response's header.
+    pub(crate) response_header: fn(i16) -> i16,
+    /// Decodes a checked body and prepares it.
+    pub(crate) decode: fn(&mut Bytes, i16, &Aside) -> Result<Body, Malformed>,
+    /// Answers, in the core.
+    pub(crate) handle: fn(&mut Core, &Caller, Body) -> Answer,
+}
+
+impl Api {
+    const fn of<H: Handler>() -> Self {
+        Self {
+            key: <H::Wire as Request>::KEY,
+            min: H::VERSIONS.0,
+            max: H::VERSIONS.1,
+            note: H::NOTE,
+            shape: H::SHAPE,
+            request_header: <H::Wire as HeaderVersion>::header_version,
+            response_header: <<H::Wire as Request>::Response as HeaderVersion>::header_version,
+            decode: decode::<H>,
+            handle: handle::<H>,
+        }
+    }
+
+    /// The name that Kafka gives the key.
+    pub(crate) fn name(&self) -> String {
+        ApiKey::try_from(self.key).map_or_else(|()| self.key.to_string(), |key| format!("{key:?}"))
+    }
+}
+
+fn decode<H: Handler>(body: &mut Bytes, version: i16, aside: &Aside) -> Result<Body, Malformed> {
+    let wire = H::Wire::decode(body, version).map_err(|_| Malformed("it can't be decoded"))?;
+    Ok(Box::new(H::prepare(wire, version, aside)))
+}
+
+fn handle<H: Handler>(core: &mut Core, caller: &Caller, body: Body) -> Answer {
+    match body.downcast::<H::Call>() {
+        Ok(call) => H::handle(core, caller, *call),
+        // `decode` and `handle` of one row are made from the same handler.
+        Err(_) => Answer::Silent,
+    }
+}
+
+/// The row of an API key.
+pub(crate) fn find(key: i16) -> Option<&'static Api> {
+    TABLE.iter().find(|api| api.key == key)
+}
+
+/// The table of supported API keys, as Markdown: `docs/KAFKA_APIS.md`.
+pub fn support_table() -> String {
+    let mut text = String::from(
+        "# What the embedded cluster can be asked\n\n\
+         Made from the table of API keys (`crates/broker/src/api/mod.rs`) and checked by a test. What is not here is not\n\
+         advertised in `ApiVersions` and not answered.\n\n\
+         | key | name | versions | note |\n|---:|---|---|---|\n",
+    );
+    for api in TABLE {
+        // Writing to a string can't fail.
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} to {} | {} |",
+            api.key,
+            api.name(),
+            api.min,
+            api.max,
+            api.note
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_order_and_within_what_the_codec_knows() {
+        assert!(TABLE.is_sorted_by(|a, b| a.key < b.key));
+        for api in TABLE {
+            let known = ApiKey::try_from(api.key).unwrap().valid_versions();
+            assert!(known.min <= api.min && api.max <= known.max, "{}", api.name());
+        }
+    }
+
+    pub(super) fn shape_fits<H: Handler>()
+    where
+        H::Wire: Default + Encodable,
+    {
+        let api = Api::of::<H>();
+        for version in api.min..=api.max {
+            let mut body = BytesMut::new();
+            // A request that says nothing can't be written in versions that must say something.
+            if H::Wire::default().encode(&mut body, version).is_ok() {
+                let flexible = (api.request_header)(version) >= 2;
+                let left = shape::left_over(&body, api.shape, version, flexible);
+                assert_eq!(left, Ok(0), "{} version {version}", api.name());
+            }
+        }
+    }
+
+    #[test]
+    fn every_shape_fits_its_request() {
+        for check in SHAPE_CHECKS {
+            check();
+        }
+    }
+
+    #[test]
+    fn the_documented_table_is_the_one_in_force() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/KAFKA_APIS.md");
+        let documented = std::fs::read_to_string(path).unwrap();
+        assert_eq!(
+            documented,
+            support_table(),
+            "write `support_table()` to docs/KAFKA_APIS.md"
+        );
+    }
+}

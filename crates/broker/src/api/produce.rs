@@ -1,0 +1,197 @@
+//! `Produce`. Batches are checked by the connection; the core appends them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::produce_response::{BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse};
+use kafka_protocol::messages::{ProduceRequest, ProduceResponse, TopicName};
+use kafka_protocol::protocol::StrBytes;
+use uuid::Uuid;
+
+use crate::api::shape::{Field, I16, I32, Kind::{Bytes as Raw, Structs, Text}, UUID, all, between, since};
+use crate::api::{Answer, Aside, Handler};
+use crate::core::{Caller, Core};
+use crate::log::{Append, InvalidBatch, NO_KEY, ProduceRules, ValidBatch, validate};
+
+pub(crate) struct Api;
+
+/// One partition's batch, checked.
+pub(crate) struct Part {
+    index: i32,
+    batch: Result<ValidBatch, Rejected>,
+}
+
+/// A batch that goes no further.
+pub(crate) struct Rejected {
+    error: ResponseError,
+    message: Option<String>,
+    records: Vec<(i32, String)>,
+}
+
+/// A checked request.
+pub(crate) struct Call {
+    acks: i16,
+    transactional: bool,
+    topics: Vec<(TopicName, Uuid, Vec<Part>)>,
+}
+
+impl Handler for Api {
+    type Wire = ProduceRequest;
+    type Call = Call;
+    const VERSIONS: (i16, i16) = (3, 13);
+    const NOTE: &'static str = "idempotent; transactions not yet";
+    const SHAPE: &'static [Field] = &[
+        all(Text),
+        all(I16),
+        all(I32),
+        all(Structs(&[between(0, 12, Text), since(13, UUID), all(Structs(&[all(I32), all(Raw)]))])),
+    ];
+
+    fn prepare(wire: ProduceRequest, version: i16, aside: &Aside) -> Call {
+        let topics = wire.topic_data.into_iter().map(|topic| {
+            let rules = aside.rules.read().ok().and_then(|rules| {
+                let by_id = version >= 13;
+                if by_id { rules.by_id.get(&topic.topic_id).copied() } else { rules.by_name.get(&**topic.name).copied() }
+            });
+            let parts = topic.partition_data.into_iter();
+            let parts = parts
+                .map(|part| Part { index: part.index, batch: check(part.records, rules.as_ref(), version, aside.now_ms) })
+                .collect();
+            (topic.name, topic.topic_id, parts)
+        });
+        Call { acks: wire.acks, transactional: wire.transactional_id.is_some(), topics: topics.collect() }
+    }
+
+    fn handle(core: &mut Core, caller: &Caller, call: Call) -> Answer {
+        let acks_error = if (-1..=1).contains(&call.acks) { None } else { Some(ResponseError::InvalidRequiredAcks) };
+        let refused = acks_error.or(call.transactional.then_some(ResponseError::TransactionalIdAuthorizationFailed));
+        let mut answers = Vec::with_capacity(call.topics.len());
+        for (name, id, parts) in call.topics {
+            let known: Option<Arc<str>> = if caller.version >= 13 {
+                core.topics.name_of(id).cloned()
+            } else {
+                core.topics.get(&name).map(|topic| topic.name.clone())
+            };
+            let mut results = Vec::with_capacity(parts.len());
+            for part in parts {
+                let result = match (refused, &known) {
+                    (Some(error), _) => Err(error.into()),
+                    (None, Some(topic)) => append(core, caller, topic, part.index, call.acks, part.batch),
+                    (None, None) if caller.version >= 13 => Err(ResponseError::UnknownTopicId.into()),
+                    (None, None) => Err(ResponseError::UnknownTopicOrPartition.into()),
+                };
+                results.push(result.unwrap_or_else(refusal).with_index(part.index));
+            }
+            answers.push(TopicProduceResponse::default().with_name(name).with_topic_id(id).with_partition_responses(results));
+        }
+        if call.acks == 0 {
+            return Answer::Silent;
+        }
+        Answer::message(ProduceResponse::default().with_responses(answers))
+    }
+}
+
+impl Rejected {
+    /// Says where a record without a key was refused, as Kafka does.
+    fn in_partition(mut self, topic: &str, index: i32) -> Self {
+        for (_, message) in self.records.iter_mut().filter(|(_, message)| message == NO_KEY) {
+            *message = format!("{NO_KEY} in topic partition {topic}-{index}");
+        }
+        self
+    }
+}
+
+impl From<ResponseError> for Rejected {
+    fn from(error: ResponseError) -> Self {
+        Self { error, message: None, records: Vec::new() }
+    }
+}
+
+impl From<InvalidBatch> for Rejected {
+    fn from(invalid: InvalidBatch) -> Self {
+        Self {
+            error: invalid.code(),
+            // Kafka has words of its own only where single records are at fault.
+            message: (!invalid.record_errors().is_empty()).then(|| invalid.to_string()),
+            records: invalid.record_errors().iter().map(|e| (e.index, e.message.clone())).collect(),
+        }
+    }
+}
+
+fn check(records: Option<Bytes>, rules: Option<&ProduceRules>, version: i16, now_ms: i64) -> Result<ValidBatch, Rejected> {
+    let Some(rules) = rules else {
+        let by_id = version >= 13;
+        let error = if by_id { ResponseError::UnknownTopicId } else { ResponseError::UnknownTopicOrPartition };
+        return Err(error.into());
+    };
+    Ok(validate(records.unwrap_or_default(), rules, now_ms)?)
+}
+
+fn append(
+    core: &mut Core,
+    caller: &Caller,
+    topic: &str,
+    index: i32,
+    acks: i16,
+    batch: Result<ValidBatch, Rejected>,
+) -> Result<PartitionProduceResponse, Rejected> {
+    let now_ms = core.now_ms;
+    let min_isr = if acks == -1 { core.min_in_sync(topic) } else { 1 };
+    let Some(topic) = core.topics.get_mut(topic) else { return Err(ResponseError::UnknownTopicOrPartition.into()) };
+    let (id, internal) = (topic.id, topic.is_internal());
+    let partition = usize::try_from(index).ok().and_then(|at| topic.partitions.get_mut(at));
+    let Some(partition) = partition else { return Err(ResponseError::UnknownTopicOrPartition.into()) };
+    if internal && &*caller.client_id != "__admin_client" {
+        return Err(Rejected {
+            error: ResponseError::InvalidTopicException,
+            message: Some(format!("Cannot append to internal topic {}", topic.name)),
+            records: Vec::new(),
+        });
+    }
+    let batch = batch.map_err(|rejected| rejected.in_partition(&topic.name, index))?;
+    if batch.header().is_transactional() {
+        return Err(ResponseError::InvalidTxnState.into());
+    }
+    if partition.isr.len() < min_isr {
+        return Err(ResponseError::NotEnoughReplicas.into());
+    }
+    let epoch = partition.leader_epoch;
+    let Some(replica) = partition.led_by_mut(caller.broker) else {
+        return Err(ResponseError::NotLeaderOrFollower.into());
+    };
+    let appended = replica.log.append(&batch, epoch, now_ms).map_err(|error| Rejected {
+        error: error.code(),
+        message: Some(error.to_string()),
+        records: Vec::new(),
+    })?;
+    if partition.advance_high_watermark() {
+        core.wake_fetches(id, index);
+    }
+    let (base, time, start) = match appended {
+        Append::Written(written) => (written.base_offset, written.log_append_time_ms, written.log_start_offset),
+        Append::Duplicate { base_offset, log_append_time_ms, log_start_offset } => {
+            (base_offset, log_append_time_ms, log_start_offset)
+        }
+    };
+    Ok(PartitionProduceResponse::default()
+        .with_base_offset(base)
+        .with_log_append_time_ms(time.unwrap_or(-1))
+        .with_log_start_offset(start)
+        .with_error_message(None))
+}
+
+fn refusal(rejected: Rejected) -> PartitionProduceResponse {
+    let records = rejected.records.into_iter().map(|(index, message)| {
+        BatchIndexAndErrorMessage::default()
+            .with_batch_index(index)
+            .with_batch_index_error_message(Some(StrBytes::from_string(message)))
+    });
+    PartitionProduceResponse::default()
+        .with_error_code(rejected.error.code())
+        .with_base_offset(-1)
+        .with_log_append_time_ms(-1)
+        .with_log_start_offset(-1)
+        .with_record_errors(records.collect())
+        .with_error_message(rejected.message.map(StrBytes::from_string))
+}

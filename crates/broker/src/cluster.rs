@@ -1,0 +1,553 @@
+//! Starting and stopping a cluster.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, RwLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as URL_SAFE_NO_PAD;
+use tokio::sync::{Semaphore, mpsc};
+use uuid::Uuid;
+
+use crate::clock::LabClock;
+use crate::core::configs::{self, Configs, Overrides};
+use crate::core::journal::Record;
+use crate::core::ports::{RandomIds, SharedRules, Storage, TopicRules};
+use crate::core::{Core, Event, Node, Outside};
+use crate::data::{DiskStorage, FileJournal, JournalError};
+use crate::fault::{Fault, Faults};
+use crate::log::{LogDir, LogDirOptions, LogError, MetaProperties};
+use crate::net::{self, Envelope, Limits, QUEUE, Shared};
+
+/// How many connections the cluster holds at a time.
+const MAX_CONNECTIONS: usize = 10_000;
+
+/// Why a cluster does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Another program listens on the port.
+    #[error("port {port} on 127.0.0.1 is in use by another program")]
+    PortInUse {
+        /// The port.
+        port: u16,
+    },
+    /// The port can't be listened on, for instance because it is a privileged one.
+    #[error("port {port} on 127.0.0.1 can't be opened: {source}")]
+    Port {
+        /// The port.
+        port: u16,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The data folder can't be made or written to.
+    #[error("the data folder {} can't be written to: {reason}", path.display())]
+    NotWritable {
+        /// The folder.
+        path: PathBuf,
+        /// What went wrong.
+        reason: String,
+    },
+    /// Another process has the data folder.
+    #[error("the data folder {} is in use by another process", path.display())]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The data folder's disk is full.
+    #[error("the disk of the data folder {} is full", path.display())]
+    DiskFull {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The data folder holds what this version can't read.
+    #[error("the data folder {} can't be read: {reason}", path.display())]
+    Incompatible {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A configuration that Kafka would refuse.
+    #[error("{0}")]
+    Config(String),
+    /// Something that this version doesn't do yet.
+    #[error("{0} is not supported yet")]
+    NotSupportedYet(&'static str),
+    /// Threads could not be started.
+    #[error("the cluster's threads could not be started: {0}")]
+    Threads(io::Error),
+}
+
+/// A thing that the cluster can't do yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is not supported yet")]
+pub struct NotSupportedYet(pub &'static str);
+
+/// A broker as the cluster's owner sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokerInfo {
+    /// The node id, from 1.
+    pub id: i32,
+    /// Always the loopback address.
+    pub host: String,
+    /// The port that clients connect to.
+    pub port: u16,
+    /// Does it answer.
+    pub up: bool,
+}
+
+/// How a cluster is to be; see [`Cluster::builder`].
+#[derive(Debug, Clone)]
+pub struct Builder {
+    data_dir: Option<PathBuf>,
+    port: u16,
+    brokers: u32,
+    configs: Overrides,
+}
+
+impl Builder {
+    /// Keeps topics, records and offsets in this folder, made where it does not exist. Without it, they are in a
+    /// temporary folder that goes with the cluster.
+    #[must_use]
+    pub fn data_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.data_dir = Some(path.into());
+        self
+    }
+
+    /// The first broker's port on 127.0.0.1, the next ones follow; 0, the default, takes any that is free.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// How many brokers; more than one is not supported yet.
+    #[must_use]
+    pub fn brokers(mut self, count: u32) -> Self {
+        self.brokers = count;
+        self
+    }
+
+    /// May a topic come to be by being asked for; as Kafka's default, it may.
+    #[must_use]
+    pub fn auto_create_topics(self, on: bool) -> Self {
+        self.config("auto.create.topics.enable", if on { "true" } else { "false" })
+    }
+
+    /// Sets a broker configuration, by the name that Kafka gives it.
+    #[must_use]
+    pub fn config(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.configs.insert(name.into(), value.into());
+        self
+    }
+
+    /// Starts the cluster and returns when it answers. It runs on threads of its own.
+    ///
+    /// # Errors
+    /// See [`StartError`]; nothing is left running.
+    pub fn start(self) -> Result<Cluster, StartError> {
+        if self.brokers != 1 {
+            return Err(StartError::NotSupportedYet("a cluster of other than one broker"));
+        }
+        check_configs(&self.configs)?;
+        let listener = bind(self.port)?;
+        let port = listener
+            .local_addr()
+            .map_err(|source| StartError::Port {
+                port: self.port,
+                source,
+            })?
+            .port();
+        let (data_dir, temporary) = if let Some(path) = self.data_dir {
+            (path, None)
+        } else {
+            let folder = tempfile::Builder::new()
+                .prefix("kafka-")
+                .tempdir()
+                .map_err(|source| folder_error(&std::env::temp_dir(), &source))?;
+            (folder.path().to_owned(), Some(folder))
+        };
+        let clock = LabClock::default();
+        let nodes = BTreeMap::from([(
+            1,
+            Node {
+                host: "127.0.0.1".to_owned(),
+                port,
+            },
+        )]);
+        let rules: SharedRules = Arc::new(RwLock::new(TopicRules::default()));
+        let core = open_core(&data_dir, &nodes, &self.configs, rules.clone(), &clock)?;
+        let limits = Limits {
+            frame_bytes: usize::try_from(core.configs.number(1, "socket.request.max.bytes")).unwrap_or(0),
+            idle: idle_time(core.configs.number(1, "connections.max.idle.ms")),
+        };
+        let (events, queue) = mpsc::channel(QUEUE);
+        let faults = Faults::default();
+        let shared = Arc::new(Shared {
+            events: events.clone(),
+            next_request: AtomicU64::new(1),
+            clock: clock.clone(),
+            rules,
+            faults: faults.clone(),
+            limits,
+            connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+        });
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(std::thread::available_parallelism().map_or(2, usize::from).min(4))
+            .thread_name("kafka-net")
+            .enable_all()
+            .build()
+            .map_err(StartError::Threads)?;
+        let listener = {
+            let _inside = runtime.enter();
+            tokio::net::TcpListener::from_std(listener).map_err(|source| StartError::Port { port, source })?
+        };
+        let owner = start_owner(core, queue, clock.clone()).map_err(StartError::Threads)?;
+        runtime.spawn(net::accept(1, listener, shared));
+        Ok(Cluster {
+            bootstrap: format!("127.0.0.1:{port}"),
+            nodes,
+            data_dir,
+            clock,
+            faults,
+            running: Some(Running {
+                events,
+                owner,
+                runtime,
+            }),
+            temporary,
+        })
+    }
+}
+
+/// The core runs on a thread of its own: its file writes hold up no connection.
+fn start_owner(core: Core, queue: mpsc::Receiver<Envelope>, clock: LabClock) -> io::Result<JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()?;
+    std::thread::Builder::new()
+        .name("kafka-core".to_owned())
+        .spawn(move || runtime.block_on(net::run(core, queue, clock)))
+}
+
+fn idle_time(ms: i64) -> Duration {
+    // A negative time is Kafka's "never"; a century is long enough.
+    u64::try_from(ms).map_or(Duration::from_secs(3_000_000_000), Duration::from_millis)
+}
+
+fn bind(port: u16) -> Result<TcpListener, StartError> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => StartError::PortInUse { port },
+        _ => StartError::Port { port, source },
+    })?;
+    listener
+        .set_nonblocking(true)
+        .map_err(|source| StartError::Port { port, source })?;
+    Ok(listener)
+}
+
+fn check_configs(overrides: &Overrides) -> Result<(), StartError> {
+    for (name, value) in overrides {
+        let def = configs::broker_def(name)
+            .ok_or_else(|| StartError::Config(format!("Unknown broker config name: {name}")))?;
+        def.check(value).map_err(StartError::Config)?;
+    }
+    Ok(())
+}
+
+fn folder_error(path: &Path, source: &io::Error) -> StartError {
+    let path = path.to_owned();
+    if source.kind() == io::ErrorKind::StorageFull {
+        return StartError::DiskFull { path };
+    }
+    StartError::NotWritable {
+        path,
+        reason: source.to_string(),
+    }
+}
+
+fn log_error(path: &Path, error: LogError) -> StartError {
+    match error {
+        LogError::Locked { .. } => StartError::Locked {
+            path: path.to_owned(),
+        },
+        LogError::Io { source, .. } => folder_error(path, &source),
+        other => StartError::Incompatible {
+            path: path.to_owned(),
+            reason: other.to_string(),
+        },
+    }
+}
+
+/// Opens everything on disk and builds the state from it.
+fn open_core(
+    data_dir: &Path,
+    nodes: &BTreeMap<i32, Node>,
+    overrides: &Overrides,
+    rules: SharedRules,
+    clock: &LabClock,
+) -> Result<Core, StartError> {
+    let incompatible = |reason: String| StartError::Incompatible {
+        path: data_dir.to_owned(),
+        reason,
+    };
+    std::fs::create_dir_all(data_dir).map_err(|source| folder_error(data_dir, &source))?;
+    let mut dirs = BTreeMap::new();
+    let mut log_dirs = Vec::new();
+    for id in nodes.keys() {
+        let path = data_dir.join(format!("broker-{id}"));
+        let dir = LogDir::open(&path, LogDirOptions::default()).map_err(|error| log_error(&path, error))?;
+        log_dirs.push(path);
+        dirs.insert(*id, dir);
+    }
+    let fresh = || URL_SAFE_NO_PAD.encode(Uuid::new_v4().as_bytes());
+    let (journal, records) = FileJournal::open(data_dir, fresh).map_err(|error| match error {
+        JournalError::Io(source) => folder_error(data_dir, &source),
+        damaged @ JournalError::Damaged { .. } => incompatible(damaged.to_string()),
+    })?;
+    let cluster_id = journal.cluster_id.clone();
+    for (id, dir) in &mut dirs {
+        claim(dir, *id, &cluster_id, &records).map_err(|error| log_error(data_dir, error))?;
+    }
+    let history = records.len();
+    let mut storage: BTreeMap<i32, Box<dyn Storage>> = BTreeMap::new();
+    for (id, dir) in dirs {
+        storage.insert(id, Box::new(DiskStorage::new(dir)));
+    }
+    let configs = Configs {
+        fixed: fixed_configs(nodes, &log_dirs, overrides),
+        // Kafka sets this one for the whole cluster when it makes a new one (KIP-966).
+        for_all: Overrides::from([("min.insync.replicas".to_owned(), "1".to_owned())]),
+        ..Configs::default()
+    };
+    let outside = Outside {
+        storage,
+        journal: Box::new(journal),
+        ids: Box::new(RandomIds),
+        rules,
+    };
+    let mut core = Core::new(cluster_id, nodes.clone(), configs, outside);
+    core.now_ms = clock.now_ms();
+    core.restore(records)
+        .map_err(|refusal| incompatible(refusal.message.unwrap_or_default()))?;
+    let snapshot = core.snapshot();
+    if history > 2 * snapshot.len() + 100 {
+        core.outside
+            .journal
+            .compact(&snapshot)
+            .map_err(|source| folder_error(data_dir, &source))?;
+    }
+    core.housekeeping();
+    Ok(core)
+}
+
+/// Makes sure that a broker's folder is this cluster's, and that its partitions are in the journal.
+fn claim(dir: &mut LogDir, id: i32, cluster_id: &str, records: &[Record]) -> Result<(), LogError> {
+    let damaged = |reason: String| LogError::Damaged {
+        path: dir.path().to_owned(),
+        reason,
+    };
+    match dir.meta() {
+        Some(meta) if meta.cluster_id != cluster_id => {
+            return Err(damaged(format!(
+                "it belongs to cluster {}, not to {cluster_id}",
+                meta.cluster_id
+            )));
+        }
+        Some(meta) if meta.node_id != id => {
+            return Err(damaged(format!(
+                "it belongs to broker {}, not to {id}",
+                meta.node_id
+            )));
+        }
+        Some(_) => {}
+        None => dir.write_meta(MetaProperties {
+            cluster_id: cluster_id.to_owned(),
+            node_id: id,
+            directory_id: Uuid::new_v4(),
+        })?,
+    }
+    if records.is_empty() && !dir.partitions().is_empty() {
+        let reason = "there are partitions, but the metadata journal beside them is missing".to_owned();
+        return Err(LogError::Damaged {
+            path: dir.path().to_owned(),
+            reason,
+        });
+    }
+    Ok(())
+}
+
+/// What a broker of this cluster has set from the start: who it is, where it is, and what one broker alone needs.
+fn fixed_configs(
+    nodes: &BTreeMap<i32, Node>,
+    log_dirs: &[PathBuf],
+    overrides: &Overrides,
+) -> HashMap<i32, Overrides> {
+    let mut fixed = HashMap::new();
+    for ((id, node), log_dir) in nodes.iter().zip(log_dirs) {
+        let listener = format!("PLAINTEXT://{}:{}", node.host, node.port);
+        let own = [
+            ("node.id", id.to_string()),
+            ("broker.id", id.to_string()),
+            ("process.roles", "broker,controller".to_owned()),
+            ("listeners", listener.clone()),
+            ("advertised.listeners", listener),
+            ("log.dirs", log_dir.display().to_string()),
+            ("offsets.topic.replication.factor", nodes.len().min(3).to_string()),
+            (
+                "transaction.state.log.replication.factor",
+                nodes.len().min(3).to_string(),
+            ),
+            ("transaction.state.log.min.isr", nodes.len().min(2).to_string()),
+            // A lab's first consumer does not want to wait three seconds for others that never come.
+            ("group.initial.rebalance.delay.ms", "0".to_owned()),
+        ];
+        let mut all: Overrides = own
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        all.extend(overrides.clone());
+        fixed.insert(*id, all);
+    }
+    fixed
+}
+
+/// What runs, until it is taken down.
+struct Running {
+    events: mpsc::Sender<Envelope>,
+    owner: JoinHandle<()>,
+    runtime: tokio::runtime::Runtime,
+}
+
+/// A running cluster. Dropping it stops it.
+///
+/// Every acknowledged record is in the page cache and survives the end of the process, also by `kill -9`; with the
+/// topic configuration `flush.messages=1` it is on the disk.
+pub struct Cluster {
+    bootstrap: String,
+    nodes: BTreeMap<i32, Node>,
+    data_dir: PathBuf,
+    clock: LabClock,
+    faults: Faults,
+    running: Option<Running>,
+    /// Removed with the cluster.
+    temporary: Option<tempfile::TempDir>,
+}
+
+impl Cluster {
+    /// A cluster of one broker on any free port, in a temporary folder, unless told otherwise.
+    pub fn builder() -> Builder {
+        Builder {
+            data_dir: None,
+            port: 0,
+            brokers: 1,
+            configs: Overrides::new(),
+        }
+    }
+
+    /// What clients want as `bootstrap.servers`.
+    pub fn bootstrap(&self) -> &str {
+        &self.bootstrap
+    }
+
+    /// The brokers, by id.
+    pub fn brokers(&self) -> Vec<BrokerInfo> {
+        let up = self.running.is_some();
+        let info = |(id, node): (&i32, &Node)| BrokerInfo {
+            id: *id,
+            host: node.host.clone(),
+            port: node.port,
+            up,
+        };
+        self.nodes.iter().map(info).collect()
+    }
+
+    /// Where the cluster keeps its data.
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
+    /// Puts the cluster's clock forward: what becomes due in between (session time-outs, retention, expiry) happens now.
+    pub fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+        if let Some(running) = &self.running {
+            // A full queue is as good: the core sees the new time with its next event.
+            let _ = running.events.try_send(Envelope {
+                event: Event::Tick,
+                reply: None,
+            });
+        }
+    }
+
+    /// Replaces the faults in force; an empty list heals everything.
+    pub fn set_faults(&self, faults: Vec<Fault>) {
+        self.faults.set(faults);
+    }
+
+    /// Stops one broker of several.
+    ///
+    /// # Errors
+    /// Always, as long as there is one broker only.
+    pub fn stop_broker(&self, _id: i32) -> Result<(), NotSupportedYet> {
+        Err(NotSupportedYet("stopping one broker"))
+    }
+
+    /// Starts a broker that was stopped.
+    ///
+    /// # Errors
+    /// Always, as long as there is one broker only.
+    pub fn start_broker(&self, _id: i32) -> Result<(), NotSupportedYet> {
+        Err(NotSupportedYet("starting one broker"))
+    }
+
+    /// Closes the logs and stops. A cluster that was killed instead loses nothing, but has more to check at its start.
+    pub fn shutdown(mut self) {
+        self.stop();
+    }
+
+    fn stop(&mut self) {
+        let Some(Running {
+            events,
+            owner,
+            runtime,
+        }) = self.running.take()
+        else {
+            return;
+        };
+        let mut last = Envelope {
+            event: Event::Shutdown {
+                keep: self.temporary.is_none(),
+            },
+            reply: None,
+        };
+        // The queue is emptied by the owner, so that there is room soon; an owner that is gone needs no event.
+        while let Err(mpsc::error::TrySendError::Full(back)) = events.try_send(last) {
+            last = back;
+            std::thread::yield_now();
+        }
+        if owner.join().is_err() {
+            tracing::error!("the cluster's core has panicked");
+        }
+        runtime.shutdown_background();
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cluster")
+            .field("bootstrap", &self.bootstrap)
+            .field("data_dir", &self.data_dir)
+            .finish_non_exhaustive()
+    }
+}

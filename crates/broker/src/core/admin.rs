@@ -1,0 +1,687 @@
+//! Topics made, changed and removed; configurations; what is journalled and restored.
+
+use std::sync::Arc;
+
+use kafka_protocol::ResponseError;
+use uuid::Uuid;
+
+use super::Refusal;
+use super::configs::{self, Change, Overrides};
+use super::journal::Record;
+use super::ports::LogPosition;
+use super::topics::{MAX_PARTITIONS, OFFSETS_TOPIC, Partition, Replica, Topic, check_name};
+use crate::log::{CleanupPolicy, Codec, LogConfig, LogError, TimestampType};
+
+/// A topic that somebody wants.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct NewTopic {
+    pub(crate) name: String,
+    /// -1: the broker's default.
+    pub(crate) partitions: i32,
+    /// -1: the broker's default.
+    pub(crate) replication_factor: i16,
+    /// Replicas by partition, where they were assigned by hand.
+    pub(crate) assignments: Vec<(i32, Vec<i32>)>,
+    pub(crate) configs: Vec<(String, Option<String>)>,
+}
+
+impl super::Core {
+    /// The broker whose configuration counts for the cluster: the lowest id.
+    pub(crate) fn first_broker(&self) -> i32 {
+        self.nodes.keys().next().copied().unwrap_or(-1)
+    }
+
+    /// How many replicas must be in sync for acks=all: never more than there are (KIP-966).
+    pub(crate) fn min_in_sync(&self, topic: &str) -> usize {
+        let Some(topic) = self.topics.get(topic) else {
+            return 1;
+        };
+        let value = self
+            .configs
+            .topic_value(self.first_broker(), &topic.configs, "min.insync.replicas");
+        let replicas = topic.partitions.first().map_or(1, |first| first.replicas.len());
+        value.trim().parse().unwrap_or(1).min(replicas)
+    }
+
+    /// Checks a new topic and says where its replicas go.
+    ///
+    /// # Errors
+    /// Kafka's code and message for each thing that can be wrong.
+    pub(crate) fn plan_topic(&mut self, new: &NewTopic) -> Result<(Vec<Vec<i32>>, Overrides), Refusal> {
+        if self.topics.get(&new.name).is_some() {
+            return Err(Refusal::new(
+                ResponseError::TopicAlreadyExists,
+                format!("Topic '{}' already exists.", new.name),
+            ));
+        }
+        check_name(&new.name)?;
+        if let Some(other) = self.topics.colliding(&new.name) {
+            return Err(Refusal::new(
+                ResponseError::InvalidTopicException,
+                format!(
+                    "Topic '{}' collides with existing topic: {}",
+                    new.name, other.name
+                ),
+            ));
+        }
+        let configs = topic_configs(&new.configs)?;
+        let partitions = if new.assignments.is_empty() {
+            self.place_new(new.partitions, new.replication_factor)?
+        } else {
+            self.placed_by_hand(new)?
+        };
+        Ok((partitions, configs))
+    }
+
+    fn place_new(&mut self, partitions: i32, replication_factor: i16) -> Result<Vec<Vec<i32>>, Refusal> {
+        let broker = self.first_broker();
+        let partitions = match partitions {
+            -1 => self.configs.number(broker, "num.partitions") as i32,
+            count if count < 1 => {
+                return Err(Refusal::new(
+                    ResponseError::InvalidPartitions,
+                    "Number of partitions was set to an invalid non-positive value.",
+                ));
+            }
+            count => count,
+        };
+        let factor = match replication_factor {
+            -1 => self.configs.number(broker, "default.replication.factor") as i16,
+            factor if factor < 1 => {
+                return Err(Refusal::new(
+                    ResponseError::InvalidReplicationFactor,
+                    "Replication factor must be larger than 0, or -1 to use the default value.",
+                ));
+            }
+            factor => factor,
+        };
+        if partitions > MAX_PARTITIONS {
+            return Err(Refusal::new(
+                ResponseError::PolicyViolation,
+                format!(
+                    "Excessively large number of partitions per request: at most {MAX_PARTITIONS} are possible."
+                ),
+            ));
+        }
+        self.place(partitions, factor)
+    }
+
+    /// Spreads replicas over the brokers, round robin.
+    pub(crate) fn place(&mut self, partitions: i32, factor: i16) -> Result<Vec<Vec<i32>>, Refusal> {
+        let brokers: Vec<i32> = self.nodes.keys().copied().collect();
+        if factor as usize > brokers.len() {
+            return Err(Refusal::new(
+                ResponseError::InvalidReplicationFactor,
+                format!(
+                    "Unable to replicate the partition {factor} time(s): The target replication factor of {factor} \
+                     cannot be reached because only {} broker(s) are registered or some brokers have all their log \
+                     directories cordoned.",
+                    brokers.len()
+                ),
+            ));
+        }
+        let mut placed = Vec::with_capacity(partitions as usize);
+        for _ in 0..partitions {
+            let replicas = (0..factor as usize).map(|i| brokers[(self.next_replica + i) % brokers.len()]);
+            placed.push(replicas.collect());
+            self.next_replica = (self.next_replica + 1) % brokers.len();
+        }
+        Ok(placed)
+    }
+
+    fn placed_by_hand(&self, new: &NewTopic) -> Result<Vec<Vec<i32>>, Refusal> {
+        if new.replication_factor != -1 {
+            return Err(Refusal::new(
+                ResponseError::InvalidRequest,
+                "A manual partition assignment was specified, but replication factor was not set to -1.",
+            ));
+        }
+        if new.partitions != -1 {
+            return Err(Refusal::new(
+                ResponseError::InvalidRequest,
+                "A manual partition assignment was specified, but numPartitions was not set to -1.",
+            ));
+        }
+        let mut assignments = new.assignments.clone();
+        assignments.sort();
+        for (at, (partition, replicas)) in assignments.iter().enumerate() {
+            self.check_replicas(replicas, assignments[0].1.len())?;
+            if *partition != at as i32 {
+                return Err(Refusal::new(
+                    ResponseError::InvalidReplicaAssignment,
+                    "partitions should be a consecutive 0-based integer sequence",
+                ));
+            }
+        }
+        Ok(assignments.into_iter().map(|(_, replicas)| replicas).collect())
+    }
+
+    /// Checks replicas that were assigned by hand.
+    fn check_replicas(&self, replicas: &[i32], factor: usize) -> Result<(), Refusal> {
+        let wrong = |why: String| Err(Refusal::new(ResponseError::InvalidReplicaAssignment, why));
+        if replicas.is_empty() {
+            return wrong("The manual partition assignment includes an empty replica list.".to_owned());
+        }
+        let mut seen = Vec::new();
+        for id in replicas {
+            if !self.nodes.contains_key(id) {
+                return wrong(format!(
+                    "The manual partition assignment includes broker {id}, but no such broker is registered."
+                ));
+            }
+            if seen.contains(id) {
+                return wrong(format!(
+                    "The manual partition assignment includes the broker {id} more than once."
+                ));
+            }
+            seen.push(*id);
+        }
+        if replicas.len() != factor {
+            return wrong(format!(
+                "The manual partition assignment includes a partition with {} replica(s), but this is not consistent \
+                 with previous partitions, which have {factor} replica(s).",
+                replicas.len()
+            ));
+        }
+        Ok(())
+    }
+
+    /// Makes a topic that [`plan_topic`](Self::plan_topic) has checked.
+    pub(crate) fn create_topic(
+        &mut self,
+        name: &str,
+        partitions: Vec<Vec<i32>>,
+        configs: Overrides,
+    ) -> Result<Uuid, Refusal> {
+        let id = self.outside.ids.uuid();
+        self.journal(&[Record::Topic {
+            name: name.to_owned(),
+            id,
+            partitions: partitions.clone(),
+            configs: configs.clone(),
+        }])?;
+        self.install_topic(name, id, partitions, configs)?;
+        Ok(id)
+    }
+
+    /// Makes a topic that a client asked for by using it.
+    pub(crate) fn auto_create(&mut self, name: &str) -> Result<Uuid, Refusal> {
+        if name == OFFSETS_TOPIC {
+            self.ensure_offsets_topic()?;
+            return self
+                .topics
+                .get(name)
+                .map(|t| t.id)
+                .ok_or_else(|| ResponseError::UnknownTopicOrPartition.into());
+        }
+        let new = NewTopic {
+            name: name.to_owned(),
+            partitions: -1,
+            replication_factor: -1,
+            ..NewTopic::default()
+        };
+        let (partitions, configs) = self.plan_topic(&new)?;
+        self.create_topic(name, partitions, configs)
+    }
+
+    /// Makes the topic of committed offsets on first use, as Kafka does.
+    pub(crate) fn ensure_offsets_topic(&mut self) -> Result<(), Refusal> {
+        if self.topics.get(OFFSETS_TOPIC).is_some() {
+            return Ok(());
+        }
+        let broker = self.first_broker();
+        let count = self.configs.number(broker, "offsets.topic.num.partitions") as i32;
+        let factor = self.configs.number(broker, "offsets.topic.replication.factor") as i16;
+        let partitions = self.place(count, factor)?;
+        let configs = Overrides::from([
+            ("cleanup.policy".to_owned(), "compact".to_owned()),
+            ("compression.type".to_owned(), "producer".to_owned()),
+            (
+                "segment.bytes".to_owned(),
+                self.configs
+                    .broker_value(broker, "offsets.topic.segment.bytes")
+                    .unwrap_or_default(),
+            ),
+        ]);
+        self.create_topic(OFFSETS_TOPIC, partitions, configs)?;
+        Ok(())
+    }
+
+    /// Puts a topic into the state and opens its logs.
+    fn install_topic(
+        &mut self,
+        name: &str,
+        id: Uuid,
+        partitions: Vec<Vec<i32>>,
+        configs: Overrides,
+    ) -> Result<(), Refusal> {
+        let topic = Topic {
+            name: name.into(),
+            id,
+            configs,
+            partitions: Vec::new(),
+        };
+        self.topics.insert(topic);
+        self.publish_rules(name);
+        self.add_partitions(name, partitions)
+    }
+
+    fn add_partitions(&mut self, name: &str, added: Vec<Vec<i32>>) -> Result<(), Refusal> {
+        let log_config = self.log_config_of(name);
+        let now_ms = self.now_ms;
+        let Some(topic) = self.topics.get_mut(name) else {
+            return Err(ResponseError::UnknownTopicOrPartition.into());
+        };
+        for replicas in added {
+            let index = topic.partitions.len() as i32;
+            let mut partition = Partition::new(replicas);
+            for id in partition.replicas.clone() {
+                let Some(storage) = self.outside.storage.get_mut(&id) else {
+                    continue;
+                };
+                let log = storage
+                    .open(name, index, topic.id, log_config.clone(), now_ms)
+                    .map_err(|error| Refusal::new(error.code(), error.to_string()))?;
+                let high_watermark = log.end_offset();
+                partition.logs.insert(id, Replica { log, high_watermark });
+            }
+            topic.partitions.push(partition);
+        }
+        Ok(())
+    }
+
+    /// Removes a topic and its logs.
+    pub(crate) fn delete_topic(&mut self, id: Uuid) -> Result<(), Refusal> {
+        self.journal(&[Record::TopicDeleted { id }])?;
+        let Some(topic) = self.topics.remove(id) else {
+            return Err(ResponseError::UnknownTopicId.into());
+        };
+        if let Ok(mut rules) = self.outside.rules.write() {
+            rules.by_name.remove(&topic.name);
+            rules.by_id.remove(&id);
+        }
+        for (_, replica) in topic.partitions.into_iter().flat_map(|p| p.logs) {
+            if let Err(error) = replica.log.delete() {
+                tracing::warn!(%error, topic = &*topic.name, "a deleted topic's log was left behind");
+            }
+        }
+        self.forget_topic(&topic.name);
+        self.wake_fetches_of(id);
+        Ok(())
+    }
+
+    /// Checks and adds partitions to a topic, up to `count` in all.
+    pub(crate) fn grow_topic(
+        &mut self,
+        name: &str,
+        count: i32,
+        assignments: Option<Vec<Vec<i32>>>,
+        validate_only: bool,
+    ) -> Result<(), Refusal> {
+        let Some(topic) = self.topics.get(name) else {
+            return Err(ResponseError::UnknownTopicOrPartition.into());
+        };
+        let (id, have) = (topic.id, topic.partitions.len() as i32);
+        let factor = topic.partitions.first().map_or(1, |p| p.replicas.len());
+        let invalid = |why: String| Err(Refusal::new(ResponseError::InvalidPartitions, why));
+        if count == have {
+            return invalid(format!("Topic already has {have} partition(s)."));
+        }
+        if count < have {
+            return invalid(format!(
+                "The topic {name} currently has {have} partition(s); {count} would not be an increase."
+            ));
+        }
+        if count > MAX_PARTITIONS {
+            return invalid(format!("At most {MAX_PARTITIONS} partitions are possible."));
+        }
+        let more = count - have;
+        let added = match assignments {
+            Some(assigned) if assigned.len() != more as usize => {
+                return Err(Refusal::new(
+                    ResponseError::InvalidReplicaAssignment,
+                    format!(
+                        "Attempted to add {more} additional partition(s), but only {} assignment(s) were specified.",
+                        assigned.len()
+                    ),
+                ));
+            }
+            Some(assigned) => {
+                for replicas in &assigned {
+                    self.check_replicas(replicas, factor)?;
+                }
+                assigned
+            }
+            None => self.place(more, factor as i16)?,
+        };
+        if validate_only {
+            return Ok(());
+        }
+        self.journal(&[Record::Partitions {
+            id,
+            added: added.clone(),
+        }])?;
+        self.add_partitions(name, added)
+    }
+
+    /// Replaces what is set for a topic.
+    pub(crate) fn set_topic_configs(&mut self, name: &str, configs: Overrides) -> Result<(), Refusal> {
+        let Some(topic) = self.topics.get(name) else {
+            return Err(Refusal::new(
+                ResponseError::UnknownTopicOrPartition,
+                format!("The topic '{name}' does not exist."),
+            ));
+        };
+        self.journal(&[Record::TopicConfigs {
+            id: topic.id,
+            configs: configs.clone(),
+        }])?;
+        self.install_topic_configs(name, configs);
+        Ok(())
+    }
+
+    fn install_topic_configs(&mut self, name: &str, configs: Overrides) {
+        if let Some(topic) = self.topics.get_mut(name) {
+            topic.configs = configs;
+        }
+        self.refresh_topic(name);
+    }
+
+    /// Gives a topic's logs and rules the configuration that is now in force.
+    fn refresh_topic(&mut self, name: &str) {
+        let log_config = self.log_config_of(name);
+        if let Some(topic) = self.topics.get_mut(name) {
+            for replica in topic.partitions.iter_mut().flat_map(|p| p.logs.values_mut()) {
+                replica.log.set_config(log_config.clone());
+            }
+        }
+        self.publish_rules(name);
+    }
+
+    /// Replaces what was altered for a broker, or for all.
+    pub(crate) fn set_broker_configs(
+        &mut self,
+        broker: Option<i32>,
+        configs: Overrides,
+    ) -> Result<(), Refusal> {
+        self.journal(&[Record::BrokerConfigs {
+            broker,
+            configs: configs.clone(),
+        }])?;
+        self.install_broker_configs(broker, configs);
+        let names: Vec<Arc<str>> = self.topics.iter().map(|t| t.name.clone()).collect();
+        for name in names {
+            self.refresh_topic(&name);
+        }
+        Ok(())
+    }
+
+    fn install_broker_configs(&mut self, broker: Option<i32>, configs: Overrides) {
+        match broker {
+            Some(id) => self.configs.per_broker.insert(id, configs),
+            None => Some(std::mem::replace(&mut self.configs.for_all, configs)),
+        };
+    }
+
+    /// Applies changes to a copy of what is set for a topic, and checks the result.
+    pub(crate) fn changed_topic_configs(
+        &self,
+        name: &str,
+        changes: &[(String, Change, Option<String>)],
+    ) -> Result<Overrides, Refusal> {
+        let Some(topic) = self.topics.get(name) else {
+            return Err(Refusal::new(
+                ResponseError::UnknownTopicOrPartition,
+                format!("The topic '{name}' does not exist."),
+            ));
+        };
+        let mut overrides = topic.configs.clone();
+        for (key, change, value) in changes {
+            let def = configs::topic_def(key);
+            let current = Some(self.configs.topic_value(self.first_broker(), &topic.configs, key));
+            configs::apply_change(&mut overrides, current, def, key, *change, value.as_deref())?;
+        }
+        configs::check_topic(&overrides)?;
+        Ok(overrides)
+    }
+
+    /// The same for a broker, or for all.
+    pub(crate) fn changed_broker_configs(
+        &self,
+        broker: Option<i32>,
+        changes: &[(String, Change, Option<String>)],
+    ) -> Result<Overrides, Refusal> {
+        let mut overrides = match broker {
+            Some(id) => self.configs.per_broker.get(&id).cloned().unwrap_or_default(),
+            None => self.configs.for_all.clone(),
+        };
+        for (key, change, value) in changes {
+            let def = configs::broker_def(key);
+            let current = self
+                .configs
+                .broker_value(broker.unwrap_or(self.first_broker()), key);
+            configs::apply_change(&mut overrides, current, def, key, *change, value.as_deref())?;
+        }
+        let invalid = |why: String| Refusal::new(ResponseError::InvalidRequest, why);
+        let fixed: Vec<&str> = overrides
+            .keys()
+            .filter(|key| configs::broker_def(key).is_some_and(|def| !def.dynamic))
+            .map(String::as_str)
+            .collect();
+        if !fixed.is_empty() {
+            return Err(invalid(format!(
+                "Cannot update these configs dynamically: [{}]",
+                fixed.join(", ")
+            )));
+        }
+        for (key, value) in &overrides {
+            if let Some(def) = configs::broker_def(key) {
+                def.check(value).map_err(invalid)?;
+            }
+        }
+        Ok(overrides)
+    }
+
+    /// The log configuration that is in force for a topic.
+    pub(crate) fn log_config_of(&self, name: &str) -> LogConfig {
+        let none = Overrides::new();
+        let overrides = self.topics.get(name).map_or(&none, |topic| &topic.configs);
+        let broker = self.first_broker();
+        let text = |key: &str| self.configs.topic_value(broker, overrides, key);
+        let number = |key: &str| text(key).trim().parse::<i64>().unwrap_or_default();
+        let policy = text("cleanup.policy");
+        // Every number has passed its definition's check, so it fits its field.
+        LogConfig {
+            segment_bytes: number("segment.bytes") as _,
+            segment_ms: number("segment.ms") as _,
+            segment_index_bytes: number("segment.index.bytes") as _,
+            index_interval_bytes: number("index.interval.bytes") as _,
+            retention_ms: number("retention.ms"),
+            retention_bytes: number("retention.bytes"),
+            cleanup: CleanupPolicy {
+                delete: policy.contains("delete"),
+                compact: policy.contains("compact"),
+            },
+            max_message_bytes: number("max.message.bytes") as _,
+            timestamp_type: if text("message.timestamp.type") == "LogAppendTime" {
+                TimestampType::LogAppendTime
+            } else {
+                TimestampType::CreateTime
+            },
+            timestamp_before_max_ms: number("message.timestamp.before.max.ms"),
+            timestamp_after_max_ms: number("message.timestamp.after.max.ms"),
+            compression: codec(&text("compression.type")),
+            flush_messages: number("flush.messages") as _,
+            producer_expiration_ms: self.configs.number(broker, "producer.id.expiration.ms"),
+            ..LogConfig::default()
+        }
+    }
+
+    fn publish_rules(&self, name: &str) {
+        let Some(topic) = self.topics.get(name) else {
+            return;
+        };
+        let rules = self.log_config_of(name).produce_rules();
+        if let Ok(mut shared) = self.outside.rules.write() {
+            shared.by_name.insert(topic.name.clone(), rules);
+            shared.by_id.insert(topic.id, rules);
+        }
+    }
+
+    /// Writes to the journal, or refuses what it was for.
+    pub(crate) fn journal(&mut self, records: &[Record]) -> Result<(), Refusal> {
+        self.outside.journal.append(records).map_err(|error| {
+            tracing::error!(%error, "the metadata journal can't be written");
+            Refusal::new(
+                ResponseError::KafkaStorageError,
+                format!("The metadata could not be written: {error}"),
+            )
+        })
+    }
+
+    /// Applies the journal of an earlier run, then opens the logs.
+    ///
+    /// # Errors
+    /// A log that can't be opened.
+    pub(crate) fn restore(&mut self, records: Vec<Record>) -> Result<(), Refusal> {
+        let mut topics: Vec<(String, Uuid, Vec<Vec<i32>>, Overrides)> = Vec::new();
+        for record in records {
+            match record {
+                Record::Topic {
+                    name,
+                    id,
+                    partitions,
+                    configs,
+                } => topics.push((name, id, partitions, configs)),
+                Record::TopicDeleted { id } => topics.retain(|topic| topic.1 != id),
+                Record::Partitions { id, added } => {
+                    if let Some(topic) = topics.iter_mut().find(|topic| topic.1 == id) {
+                        topic.2.extend(added);
+                    }
+                }
+                Record::TopicConfigs { id, configs } => {
+                    if let Some(topic) = topics.iter_mut().find(|topic| topic.1 == id) {
+                        topic.3 = configs;
+                    }
+                }
+                Record::BrokerConfigs { broker, configs } => self.install_broker_configs(broker, configs),
+                Record::ProducerIds { next } => self.producers.restore(next),
+                // One replica a partition for now: its leader is the replica.
+                Record::PartitionChange { .. } => {}
+            }
+        }
+        for (name, id, partitions, configs) in topics {
+            self.install_topic(&name, id, partitions, configs)?;
+        }
+        self.replay_offsets()
+    }
+
+    /// The journal that would give today's state: what a start writes instead of the whole history.
+    pub(crate) fn snapshot(&self) -> Vec<Record> {
+        let mut records = vec![Record::ProducerIds {
+            next: self.producers.journalled(),
+        }];
+        for topic in self.topics.iter() {
+            records.push(Record::Topic {
+                name: topic.name.to_string(),
+                id: topic.id,
+                partitions: topic.partitions.iter().map(|p| p.replicas.clone()).collect(),
+                configs: topic.configs.clone(),
+            });
+        }
+        for (id, configs) in &self.configs.per_broker {
+            records.push(Record::BrokerConfigs {
+                broker: Some(*id),
+                configs: configs.clone(),
+            });
+        }
+        records.push(Record::BrokerConfigs {
+            broker: None,
+            configs: self.configs.for_all.clone(),
+        });
+        records
+    }
+
+    fn positions(&self, broker: i32) -> Vec<LogPosition> {
+        let mut positions = Vec::new();
+        for topic in self.topics.iter() {
+            for (index, partition) in topic.partitions.iter().enumerate() {
+                if let Some(replica) = partition.logs.get(&broker) {
+                    positions.push(LogPosition {
+                        topic: topic.name.clone(),
+                        partition: index as i32,
+                        recovery_point: replica.log.recovery_point(),
+                        high_watermark: replica.high_watermark,
+                        log_start: replica.log.start_offset(),
+                    });
+                }
+            }
+        }
+        positions
+    }
+
+    /// Notes how far each log is safe.
+    pub(crate) fn checkpoint(&mut self) {
+        for id in self.nodes.keys().copied().collect::<Vec<_>>() {
+            let positions = self.positions(id);
+            if let Some(storage) = self.outside.storage.get_mut(&id) {
+                storage.checkpoint(&positions);
+            }
+        }
+    }
+
+    /// Closes every log, so that the next start has nothing to recover.
+    pub(crate) fn close_logs(&mut self) {
+        for replica in self
+            .topics
+            .iter_mut()
+            .flat_map(|t| &mut t.partitions)
+            .flat_map(|p| p.logs.values_mut())
+        {
+            if let Err(error) = replica.log.close() {
+                tracing::warn!(%error, "a log was not closed cleanly");
+            }
+        }
+        self.checkpoint();
+        for storage in self.outside.storage.values_mut() {
+            storage.close();
+        }
+    }
+}
+
+/// The configurations of a create request.
+fn topic_configs(wanted: &[(String, Option<String>)]) -> Result<Overrides, Refusal> {
+    let nulls: Vec<&str> = wanted
+        .iter()
+        .filter(|(_, v)| v.is_none())
+        .map(|(k, _)| k.as_str())
+        .collect();
+    if !nulls.is_empty() {
+        return Err(Refusal::new(
+            ResponseError::InvalidConfig,
+            format!("Null value not supported for topic configs: {}", nulls.join(",")),
+        ));
+    }
+    let overrides = wanted
+        .iter()
+        .filter_map(|(k, v)| Some((k.clone(), v.clone()?)))
+        .collect();
+    configs::check_topic(&overrides)?;
+    Ok(overrides)
+}
+
+fn codec(name: &str) -> Option<Codec> {
+    Some(match name {
+        "uncompressed" => Codec::None,
+        "gzip" => Codec::Gzip,
+        "snappy" => Codec::Snappy,
+        "lz4" => Codec::Lz4,
+        "zstd" => Codec::Zstd,
+        _ => return None,
+    })
+}
+
+/// A storage error as the protocol says it.
+pub(crate) fn storage_refusal(error: &LogError) -> Refusal {
+    Refusal::new(error.code(), error.to_string())
+}

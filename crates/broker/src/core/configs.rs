@@ -1,0 +1,485 @@
+//! Topic and broker configurations: what may be set, what is in force, and where it comes from.
+
+use std::collections::{BTreeMap, HashMap};
+
+use kafka_protocol::ResponseError;
+
+use super::Refusal;
+use super::config_table::{BROKER, TOPIC};
+
+/// A configuration's type, with the numbers of the `DescribeConfigs` response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i8)]
+pub(crate) enum Type {
+    Boolean = 1,
+    String = 2,
+    Int = 3,
+    Short = 4,
+    Long = 5,
+    Double = 6,
+    List = 7,
+    Class = 8,
+    Password = 9,
+}
+
+/// Which values of the right type are allowed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Rule {
+    Any,
+    AtLeast(i64),
+    Between(i64, i64),
+    OneOf(&'static [&'static str]),
+    Each(&'static [&'static str]),
+    GzipLevel,
+    Throttled,
+}
+
+/// One configuration that Kafka knows.
+#[derive(Debug)]
+pub(crate) struct ConfigDef {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Type,
+    pub(crate) default: Option<&'static str>,
+    pub(crate) rule: Rule,
+    /// May it change while the broker runs.
+    pub(crate) dynamic: bool,
+    /// For a topic's configuration: the broker configurations that give its default, strongest first.
+    pub(crate) synonyms: &'static [&'static str],
+}
+
+/// Where a value comes from, with the numbers of the `DescribeConfigs` response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i8)]
+pub(crate) enum Source {
+    Topic = 1,
+    DynamicBroker = 2,
+    DynamicDefaultBroker = 3,
+    StaticBroker = 4,
+    Default = 5,
+}
+
+/// One line of a description.
+#[derive(Debug, Clone)]
+pub(crate) struct Described {
+    pub(crate) name: String,
+    pub(crate) value: Option<String>,
+    pub(crate) kind: Type,
+    pub(crate) source: Source,
+    pub(crate) read_only: bool,
+    /// Name, value and source of everything that would apply, strongest first.
+    pub(crate) synonyms: Vec<(String, Option<String>, Source)>,
+}
+
+/// What somebody has set for one resource.
+pub(crate) type Overrides = BTreeMap<String, String>;
+
+/// The broker's side: what its builder set, and what was altered since.
+#[derive(Debug, Default)]
+pub(crate) struct Configs {
+    /// Set when the cluster was built, per broker id.
+    pub(crate) fixed: HashMap<i32, Overrides>,
+    /// Altered for one broker.
+    pub(crate) per_broker: BTreeMap<i32, Overrides>,
+    /// Altered for all brokers.
+    pub(crate) for_all: Overrides,
+}
+
+/// The definition of a topic configuration.
+pub(crate) fn topic_def(name: &str) -> Option<&'static ConfigDef> {
+    TOPIC.iter().find(|def| def.name == name)
+}
+
+/// The definition of a broker configuration.
+pub(crate) fn broker_def(name: &str) -> Option<&'static ConfigDef> {
+    BROKER
+        .binary_search_by(|def| def.name.cmp(name))
+        .ok()
+        .map(|at| &BROKER[at])
+}
+
+impl ConfigDef {
+    /// Checks a value as Kafka's `ConfigDef` does.
+    ///
+    /// # Errors
+    /// Kafka's own message.
+    pub(crate) fn check(&self, value: &str) -> Result<(), String> {
+        let value = value.trim();
+        let wrong = |shown: &str, why: &str| {
+            Err(format!(
+                "Invalid value {shown} for configuration {}: {why}",
+                self.name
+            ))
+        };
+        let number = match self.kind {
+            Type::Boolean if value.eq_ignore_ascii_case("true") || value.eq_ignore_ascii_case("false") => {
+                return Ok(());
+            }
+            Type::Boolean => return wrong(value, "Expected value to be either true or false"),
+            Type::Int => value.parse::<i32>().map(f64::from).map_err(|_| "INT"),
+            Type::Short => value.parse::<i16>().map(f64::from).map_err(|_| "SHORT"),
+            Type::Long => value.parse::<i64>().map(|v| v as f64).map_err(|_| "LONG"),
+            Type::Double => value.parse::<f64>().map_err(|_| "DOUBLE"),
+            Type::String | Type::List | Type::Class | Type::Password => return self.check_text(value),
+        };
+        let number = match number {
+            Ok(number) => number,
+            Err(kind) => return wrong(value, &format!("Not a number of type {kind}")),
+        };
+        let shown = if self.kind == Type::Double {
+            format!("{number:?}")
+        } else {
+            value.to_owned()
+        };
+        match self.rule {
+            Rule::AtLeast(least) | Rule::Between(least, _) if number < least as f64 => {
+                wrong(&shown, &format!("Value must be at least {least}"))
+            }
+            Rule::Between(_, most) if number > most as f64 => {
+                wrong(&shown, &format!("Value must be no more than {most}"))
+            }
+            Rule::GzipLevel if value != "-1" && !(1.0..=9.0).contains(&number) => {
+                wrong(&shown, "Value must be between 1 and 9 or equal to -1")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_text(&self, value: &str) -> Result<(), String> {
+        let one_of = |shown: &str, allowed: &[&str]| {
+            Err(format!(
+                "Invalid value {shown} for configuration {}: String must be one of: {}",
+                self.name,
+                allowed.join(", ")
+            ))
+        };
+        match self.rule {
+            Rule::OneOf(allowed) if !allowed.contains(&value) => one_of(value, allowed),
+            Rule::Each(allowed) => match split_list(value).find(|item| !allowed.contains(item)) {
+                Some(item) => one_of(item, allowed),
+                None => Ok(()),
+            },
+            Rule::Throttled if !throttled_replicas(value) => Err(format!(
+                "Invalid value [{}] for configuration {name}: {name} must be the literal '*' or a list of replicas in \
+                 the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],...",
+                split_list(value).collect::<Vec<_>>().join(", "),
+                name = self.name,
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn split_list(value: &str) -> impl Iterator<Item = &str> {
+    value.split(',').map(str::trim).filter(|item| !item.is_empty())
+}
+
+fn throttled_replicas(value: &str) -> bool {
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    value.is_empty()
+        || value == "*"
+        || split_list(value).all(|item| item.split_once(':').is_some_and(|(p, b)| number(p) && number(b)))
+}
+
+/// One change of one configuration, as `IncrementalAlterConfigs` names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    Set,
+    Delete,
+    Append,
+    Subtract,
+}
+
+impl Change {
+    /// The change behind the protocol's number.
+    pub(crate) fn from_code(code: i8) -> Option<Self> {
+        Some(match code {
+            0 => Self::Set,
+            1 => Self::Delete,
+            2 => Self::Append,
+            3 => Self::Subtract,
+            _ => return None,
+        })
+    }
+}
+
+/// Checks a topic's configurations.
+///
+/// # Errors
+/// `INVALID_CONFIG` with Kafka's message.
+pub(crate) fn check_topic(overrides: &Overrides) -> Result<(), Refusal> {
+    for (name, value) in overrides {
+        let Some(def) = topic_def(name) else {
+            return Err(Refusal::new(
+                ResponseError::InvalidConfig,
+                format!("Unknown topic config name: {name}"),
+            ));
+        };
+        def.check(value)
+            .map_err(|why| Refusal::new(ResponseError::InvalidConfig, why))?;
+        if name == "remote.storage.enable" && value.eq_ignore_ascii_case("true") {
+            return Err(Refusal::new(
+                ResponseError::InvalidConfig,
+                "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage.",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Applies one change to a resource's overrides.
+///
+/// # Errors
+/// `INVALID_CONFIG` or `INVALID_REQUEST` with Kafka's message.
+pub(crate) fn apply_change(
+    overrides: &mut Overrides,
+    current: Option<String>,
+    def: Option<&ConfigDef>,
+    name: &str,
+    change: Change,
+    value: Option<&str>,
+) -> Result<(), Refusal> {
+    if change == Change::Delete {
+        overrides.remove(name);
+        return Ok(());
+    }
+    let Some(value) = value else {
+        return Err(Refusal::new(
+            ResponseError::InvalidRequest,
+            format!("Null value not supported for : {name}"),
+        ));
+    };
+    if change == Change::Set {
+        overrides.insert(name.to_owned(), value.to_owned());
+        return Ok(());
+    }
+    let word = if change == Change::Append {
+        "APPEND"
+    } else {
+        "SUBTRACT"
+    };
+    if def.is_none_or(|def| def.kind != Type::List) {
+        return Err(Refusal::new(
+            ResponseError::InvalidConfig,
+            format!("Can't {word} to key {name} because its type is not LIST."),
+        ));
+    }
+    let current = current.unwrap_or_default();
+    let mut items: Vec<&str> = split_list(&current).collect();
+    for item in split_list(value) {
+        if change == Change::Append {
+            if !items.contains(&item) {
+                items.push(item);
+            }
+        } else {
+            items.retain(|old| *old != item);
+        }
+    }
+    overrides.insert(name.to_owned(), items.join(","));
+    Ok(())
+}
+
+impl Configs {
+    /// What is in force for a broker configuration, strongest first, with where each comes from.
+    fn layers(&self, broker: i32, name: &str) -> Vec<(String, Source)> {
+        let of = |overrides: Option<&Overrides>, source| {
+            overrides
+                .and_then(|o| o.get(name))
+                .map(|value| (value.clone(), source))
+        };
+        let default = broker_def(name)
+            .and_then(|def| def.default)
+            .map(|value| (value.to_owned(), Source::Default));
+        [
+            of(self.per_broker.get(&broker), Source::DynamicBroker),
+            of(Some(&self.for_all), Source::DynamicDefaultBroker),
+            of(self.fixed.get(&broker), Source::StaticBroker),
+            default,
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    /// The value in force for a broker configuration.
+    pub(crate) fn broker_value(&self, broker: i32, name: &str) -> Option<String> {
+        self.layers(broker, name)
+            .into_iter()
+            .next()
+            .map(|(value, _)| value)
+    }
+
+    /// A number that is in force for a broker; the table's defaults are all well-formed.
+    pub(crate) fn number(&self, broker: i32, name: &str) -> i64 {
+        self.broker_value(broker, name)
+            .and_then(|value| value.trim().parse().ok())
+            .unwrap_or_default()
+    }
+
+    /// A switch that is in force for a broker.
+    pub(crate) fn switch(&self, broker: i32, name: &str) -> bool {
+        self.broker_value(broker, name)
+            .is_some_and(|value| value.trim().eq_ignore_ascii_case("true"))
+    }
+
+    /// The value in force for a topic on a broker: the topic's own, else the broker's, else Kafka's default.
+    pub(crate) fn topic_value(&self, broker: i32, topic: &Overrides, name: &str) -> String {
+        if let Some(value) = topic.get(name) {
+            return value.clone();
+        }
+        let Some(def) = topic_def(name) else {
+            return String::new();
+        };
+        for synonym in def.synonyms {
+            if let Some((value, source)) = self.layers(broker, synonym).into_iter().next()
+                && source != Source::Default
+            {
+                return in_topic_units(synonym, &value);
+            }
+        }
+        def.default.unwrap_or_default().to_owned()
+    }
+
+    /// Everything that `DescribeConfigs` says of a topic.
+    pub(crate) fn describe_topic(&self, broker: i32, topic: &Overrides) -> Vec<Described> {
+        TOPIC
+            .iter()
+            .map(|def| self.describe_topic_config(broker, topic, def))
+            .collect()
+    }
+
+    fn describe_topic_config(&self, broker: i32, topic: &Overrides, def: &ConfigDef) -> Described {
+        let mut synonyms = Vec::new();
+        if let Some(value) = topic.get(def.name) {
+            synonyms.push((def.name.to_owned(), Some(value.clone()), Source::Topic));
+        }
+        // Kafka lists the layers of the strongest broker configuration only.
+        if let Some(name) = def.synonyms.first() {
+            for (value, source) in self.layers(broker, name) {
+                synonyms.push(((*name).to_owned(), Some(value), source));
+            }
+        }
+        let source = synonyms.first().map_or(Source::Default, |(_, _, source)| *source);
+        Described {
+            name: def.name.to_owned(),
+            value: Some(self.topic_value(broker, topic, def.name)),
+            kind: def.kind,
+            source,
+            read_only: false,
+            synonyms,
+        }
+    }
+
+    /// Everything that `DescribeConfigs` says of a broker.
+    pub(crate) fn describe_broker(&self, broker: i32) -> Vec<Described> {
+        BROKER
+            .iter()
+            .map(|def| self.describe_broker_config(broker, def))
+            .collect()
+    }
+
+    fn describe_broker_config(&self, broker: i32, def: &ConfigDef) -> Described {
+        let secret = def.kind == Type::Password;
+        let layers = self.layers(broker, def.name);
+        let source = layers.first().map_or(Source::Default, |(_, source)| *source);
+        let hide = |value: String| if secret { None } else { Some(value) };
+        Described {
+            name: def.name.to_owned(),
+            value: layers.first().and_then(|(value, _)| hide(value.clone())),
+            kind: def.kind,
+            source,
+            read_only: !def.dynamic,
+            synonyms: layers
+                .into_iter()
+                .map(|(value, s)| (def.name.to_owned(), hide(value), s))
+                .collect(),
+        }
+    }
+
+    /// What was altered for all brokers, as `DescribeConfigs` of the nameless broker says it.
+    pub(crate) fn describe_all_brokers(&self) -> Vec<Described> {
+        let line = |(name, value): (&String, &String)| {
+            let kind = broker_def(name).map_or(Type::String, |def| def.kind);
+            let value = if kind == Type::Password {
+                None
+            } else {
+                Some(value.clone())
+            };
+            Described {
+                name: name.clone(),
+                value: value.clone(),
+                kind,
+                source: Source::DynamicDefaultBroker,
+                read_only: false,
+                synonyms: vec![(name.clone(), value, Source::DynamicDefaultBroker)],
+            }
+        };
+        self.for_all.iter().map(line).collect()
+    }
+}
+
+/// A broker's hours and minutes as the topic's milliseconds.
+fn in_topic_units(synonym: &str, value: &str) -> String {
+    let factor = match synonym.rsplit('.').next() {
+        Some("hours") => 3_600_000,
+        Some("minutes") => 60_000,
+        _ => return value.to_owned(),
+    };
+    value.trim().parse::<i64>().map_or_else(
+        |_| value.to_owned(),
+        |number| number.saturating_mul(factor).to_string(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(name: &str, value: &str) -> String {
+        topic_def(name).unwrap().check(value).unwrap_err()
+    }
+
+    #[test]
+    fn values_are_refused_in_kafkas_words() {
+        assert_eq!(
+            refused("retention.ms", "abc"),
+            "Invalid value abc for configuration retention.ms: Not a number of type LONG"
+        );
+        assert_eq!(
+            refused("min.cleanable.dirty.ratio", "2"),
+            "Invalid value 2.0 for configuration min.cleanable.dirty.ratio: Value must be no more than 1"
+        );
+        assert_eq!(
+            refused("cleanup.policy", "delete,foo"),
+            "Invalid value foo for configuration cleanup.policy: String must be one of: compact, delete"
+        );
+        assert!(topic_def("retention.ms").unwrap().check(" 5 ").is_ok());
+    }
+
+    #[test]
+    fn the_broker_table_is_sorted_and_its_defaults_pass_their_own_rules() {
+        assert!(BROKER.is_sorted_by_key(|def| def.name));
+        for def in TOPIC.iter().chain(BROKER) {
+            if let Some(default) = def.default {
+                assert_eq!(def.check(default), Ok(()), "{}", def.name);
+            }
+            for synonym in def.synonyms {
+                assert!(broker_def(synonym).is_some(), "{synonym}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_topics_default_follows_the_brokers_hours() {
+        let mut configs = Configs::default();
+        configs.fixed.insert(
+            1,
+            Overrides::from([("log.retention.hours".to_owned(), "2".to_owned())]),
+        );
+        assert_eq!(
+            configs.topic_value(1, &Overrides::new(), "retention.ms"),
+            "7200000"
+        );
+        let own = Overrides::from([("retention.ms".to_owned(), "5".to_owned())]);
+        assert_eq!(configs.topic_value(1, &own, "retention.ms"), "5");
+    }
+}

@@ -1,0 +1,242 @@
+//! Reading: which bytes a fetch gets, and fetches that wait for more of them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use kafka_protocol::ResponseError;
+use uuid::Uuid;
+
+use super::Caller;
+use super::timers::Timer;
+use crate::api::Response;
+use crate::log::LogSlice;
+
+/// One partition of a fetch.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    pub(crate) topic: Arc<str>,
+    pub(crate) topic_id: Uuid,
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    pub(crate) max_bytes: u32,
+    /// The leader epoch that the client believes in, -1 for none.
+    pub(crate) leader_epoch: i32,
+    /// Set where the request alone decides, as for an unknown topic id.
+    pub(crate) error: Option<ResponseError>,
+}
+
+/// A fetch as the core sees it.
+#[derive(Debug, Clone)]
+pub(crate) struct Fetch {
+    pub(crate) wanted: Vec<Wanted>,
+    pub(crate) min_bytes: u32,
+    pub(crate) max_bytes: u32,
+    pub(crate) max_wait_ms: i64,
+    pub(crate) read_committed: bool,
+}
+
+/// One partition of the answer; its bytes are read outside the core.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) topic: Arc<str>,
+    pub(crate) topic_id: Uuid,
+    pub(crate) partition: i32,
+    pub(crate) error: Option<ResponseError>,
+    pub(crate) high_watermark: i64,
+    pub(crate) last_stable_offset: i64,
+    pub(crate) log_start: i64,
+    /// Producer id and first offset of each aborted transaction in the data.
+    pub(crate) aborted: Option<Vec<(i64, i64)>>,
+    pub(crate) slice: Option<LogSlice>,
+}
+
+/// The answer to a fetch.
+#[derive(Debug)]
+pub(crate) struct FetchPlan {
+    pub(crate) parts: Vec<Part>,
+    /// Has the request an error of its own.
+    pub(crate) error: Option<ResponseError>,
+}
+
+impl FetchPlan {
+    /// Bytes of records in all partitions.
+    pub(crate) fn bytes(&self) -> usize {
+        let slices = self.parts.iter().filter_map(|part| part.slice.as_ref());
+        slices.map(LogSlice::len).sum()
+    }
+}
+
+/// Fetches that wait.
+#[derive(Default)]
+pub(crate) struct ParkedFetches {
+    parked: HashMap<u64, (Caller, Fetch)>,
+    by_partition: HashMap<(Uuid, i32), Vec<u64>>,
+}
+
+impl super::Core {
+    /// Answers a fetch, or parks it until there is enough to read or its time is over.
+    pub(crate) fn fetch(&mut self, caller: &Caller, fetch: Fetch) -> Option<FetchPlan> {
+        let plan = self.plan_fetch(caller.broker, &fetch);
+        if fetch.max_wait_ms <= 0 || fetch.wanted.is_empty() || is_enough(&plan, fetch.min_bytes) {
+            return Some(plan);
+        }
+        self.timers
+            .set(self.now_ms + fetch.max_wait_ms, Timer::Fetch(caller.request));
+        for wanted in &fetch.wanted {
+            self.fetches
+                .by_partition
+                .entry((wanted.topic_id, wanted.partition))
+                .or_default()
+                .push(caller.request);
+        }
+        self.fetches
+            .parked
+            .insert(caller.request, (caller.clone(), fetch));
+        None
+    }
+
+    fn plan_fetch(&self, broker: i32, fetch: &Fetch) -> FetchPlan {
+        let mut left = fetch.max_bytes;
+        let mut parts = Vec::with_capacity(fetch.wanted.len());
+        let mut empty = true;
+        for wanted in &fetch.wanted {
+            // Progress over limits: the first record is sent even where it alone is too large.
+            let part = self.read_part(broker, wanted, left, empty, fetch.read_committed);
+            let len = part.slice.as_ref().map_or(0, LogSlice::len) as u32;
+            left = left.saturating_sub(len);
+            empty &= len == 0;
+            parts.push(part);
+        }
+        FetchPlan { parts, error: None }
+    }
+
+    fn read_part(
+        &self,
+        broker: i32,
+        wanted: &Wanted,
+        left: u32,
+        min_one: bool,
+        read_committed: bool,
+    ) -> Part {
+        let mut part = Part {
+            topic: wanted.topic.clone(),
+            topic_id: wanted.topic_id,
+            partition: wanted.partition,
+            error: wanted.error,
+            high_watermark: -1,
+            last_stable_offset: -1,
+            log_start: -1,
+            aborted: None,
+            slice: None,
+        };
+        if part.error.is_some() {
+            return part;
+        }
+        let partition = self
+            .topics
+            .get(&wanted.topic)
+            .and_then(|t| t.partitions.get(wanted.partition as usize));
+        let Some(partition) = partition else {
+            part.error = Some(ResponseError::UnknownTopicOrPartition);
+            return part;
+        };
+        part.error = epoch_error(wanted.leader_epoch, partition.leader_epoch);
+        if part.error.is_some() {
+            return part;
+        }
+        let Some(replica) = partition.led_by(broker) else {
+            part.error = Some(ResponseError::NotLeaderOrFollower);
+            return part;
+        };
+        let stable = replica.log.last_stable_offset(replica.high_watermark);
+        let upper = if read_committed {
+            stable
+        } else {
+            replica.high_watermark
+        };
+        match replica
+            .log
+            .read(wanted.offset, wanted.max_bytes.min(left), upper, min_one)
+        {
+            Ok(slice) => {
+                part.high_watermark = replica.high_watermark;
+                part.last_stable_offset = stable;
+                part.log_start = replica.log.start_offset();
+                if read_committed {
+                    part.aborted = Some(replica.log.aborted_transactions(wanted.offset, upper));
+                }
+                part.slice = Some(slice);
+            }
+            Err(error) => part.error = Some(error.code()),
+        }
+        part
+    }
+
+    /// Something was appended: answers the fetches for which it is enough.
+    pub(crate) fn wake_fetches(&mut self, topic_id: Uuid, partition: i32) {
+        let Some(waiting) = self.fetches.by_partition.get(&(topic_id, partition)) else {
+            return;
+        };
+        for request in waiting.clone() {
+            let Some((caller, fetch)) = self.fetches.parked.get(&request) else {
+                continue;
+            };
+            let plan = self.plan_fetch(caller.broker, fetch);
+            if is_enough(&plan, fetch.min_bytes) {
+                self.unpark(request);
+                self.reply(request, Response::Fetch(plan));
+            }
+        }
+    }
+
+    /// A topic is gone: answers all who wait for it.
+    pub(crate) fn wake_fetches_of(&mut self, topic_id: Uuid) {
+        let waiting: Vec<u64> = self
+            .fetches
+            .by_partition
+            .iter()
+            .filter(|((id, _), _)| *id == topic_id)
+            .flat_map(|(_, requests)| requests.iter().copied())
+            .collect();
+        for request in waiting {
+            self.finish_fetch(request);
+        }
+    }
+
+    /// A fetch has waited long enough: it gets what there is.
+    pub(crate) fn finish_fetch(&mut self, request: u64) {
+        if let Some((caller, fetch)) = self.unpark(request) {
+            let plan = self.plan_fetch(caller.broker, &fetch);
+            self.reply(request, Response::Fetch(plan));
+        }
+    }
+
+    fn unpark(&mut self, request: u64) -> Option<(Caller, Fetch)> {
+        let (caller, fetch) = self.fetches.parked.remove(&request)?;
+        for wanted in &fetch.wanted {
+            let key = (wanted.topic_id, wanted.partition);
+            if let Some(waiting) = self.fetches.by_partition.get_mut(&key) {
+                waiting.retain(|id| *id != request);
+                if waiting.is_empty() {
+                    self.fetches.by_partition.remove(&key);
+                }
+            }
+        }
+        Some((caller, fetch))
+    }
+}
+
+/// Is there nothing to wait for: enough bytes, or an error to tell.
+fn is_enough(plan: &FetchPlan, min_bytes: u32) -> bool {
+    plan.bytes() >= min_bytes as usize || plan.parts.iter().any(|part| part.error.is_some())
+}
+
+/// What Kafka answers to a client with another idea of the leader's epoch (KIP-320).
+pub(crate) fn epoch_error(asked: i32, current: i32) -> Option<ResponseError> {
+    match asked {
+        -1 => None,
+        asked if asked < current => Some(ResponseError::FencedLeaderEpoch),
+        asked if asked > current => Some(ResponseError::UnknownLeaderEpoch),
+        _ => None,
+    }
+}

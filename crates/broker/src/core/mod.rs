@@ -1,0 +1,217 @@
+//! The cluster's state and its one owner.
+//!
+//! [`Core::step`] takes the time and an event and gives effects. Nothing in here has a clock, a random source, a socket
+//! or a file: logs, journal and ids are [`ports`]. What an API key does is in [`crate::api`]; what the cluster *is* is
+//! here, one module each: [`topics`], [`configs`], [`groups`], [`offsets`], [`producers`], [`fetches`].
+
+pub(crate) mod admin;
+mod config_table;
+pub(crate) mod configs;
+pub(crate) mod coordinator;
+pub(crate) mod fetches;
+pub(crate) mod groups;
+pub(crate) mod journal;
+pub(crate) mod offsets;
+pub(crate) mod ports;
+pub(crate) mod producers;
+pub(crate) mod timers;
+pub(crate) mod topics;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kafka_protocol::ResponseError;
+
+use crate::api::{Answer, Body, Response};
+use configs::Configs;
+use fetches::ParkedFetches;
+use groups::Groups;
+use ports::{Ids, Journal, SharedRules, Storage};
+use producers::ProducerIds;
+use timers::{Timer, Timers};
+use topics::Topics;
+
+/// A request that the cluster refuses: Kafka's code, and the message that goes with it where there is one.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Refusal {
+    pub(crate) error: ResponseError,
+    pub(crate) message: Option<String>,
+}
+
+impl Refusal {
+    /// With a message.
+    pub(crate) fn new(error: ResponseError, message: impl Into<String>) -> Self {
+        Self {
+            error,
+            message: Some(message.into()),
+        }
+    }
+
+    /// The protocol's number.
+    pub(crate) fn code(&self) -> i16 {
+        self.error.code()
+    }
+}
+
+impl From<ResponseError> for Refusal {
+    fn from(error: ResponseError) -> Self {
+        Self { error, message: None }
+    }
+}
+
+/// Which request an answer belongs to.
+pub(crate) type RequestId = u64;
+
+/// Who asks, and whom.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    /// The request to answer.
+    pub(crate) request: RequestId,
+    /// The broker that was asked.
+    pub(crate) broker: i32,
+    /// The request's version.
+    pub(crate) version: i16,
+    /// The client's name for itself.
+    pub(crate) client_id: Arc<str>,
+    /// The client's address, as Kafka shows it: `/127.0.0.1`.
+    pub(crate) host: Arc<str>,
+}
+
+/// What happens to the core.
+pub(crate) enum Event {
+    /// A request, decoded and checked as far as that needs no state.
+    Request {
+        caller: Caller,
+        api: &'static crate::api::Api,
+        body: Body,
+    },
+    /// Time has passed.
+    Tick,
+    /// The cluster ends; its logs are closed for the next start, unless they go with it.
+    Shutdown { keep: bool },
+}
+
+/// What the core wants done.
+pub(crate) enum Effect {
+    /// Send this answer.
+    Reply { to: RequestId, response: Response },
+    /// The request gets no answer, as a produce with acks=0.
+    NoReply { to: RequestId },
+}
+
+/// A broker as clients see it.
+#[derive(Debug, Clone)]
+pub(crate) struct Node {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+}
+
+/// The ports that a core works with.
+pub(crate) struct Outside {
+    /// One folder of logs per broker.
+    pub(crate) storage: BTreeMap<i32, Box<dyn Storage>>,
+    pub(crate) journal: Box<dyn Journal>,
+    pub(crate) ids: Box<dyn Ids>,
+    pub(crate) rules: SharedRules,
+}
+
+/// The cluster's state.
+pub(crate) struct Core {
+    pub(crate) cluster_id: String,
+    pub(crate) nodes: BTreeMap<i32, Node>,
+    pub(crate) now_ms: i64,
+    pub(crate) topics: Topics,
+    pub(crate) configs: Configs,
+    pub(crate) groups: Groups,
+    pub(crate) producers: ProducerIds,
+    pub(crate) fetches: ParkedFetches,
+    pub(crate) timers: Timers,
+    pub(crate) outside: Outside,
+    effects: Vec<Effect>,
+    /// Where the next partition's first replica goes.
+    pub(crate) next_replica: usize,
+}
+
+/// How often retention and expiry are looked at, in lab time.
+const HOUSEKEEPING_MS: i64 = 60_000;
+
+impl Core {
+    /// An empty cluster; [`restore`](admin) fills it from the journal.
+    pub(crate) fn new(
+        cluster_id: String,
+        nodes: BTreeMap<i32, Node>,
+        configs: Configs,
+        outside: Outside,
+    ) -> Self {
+        Self {
+            cluster_id,
+            nodes,
+            now_ms: 0,
+            topics: Topics::default(),
+            configs,
+            groups: Groups::default(),
+            producers: ProducerIds::default(),
+            fetches: ParkedFetches::default(),
+            timers: Timers::default(),
+            outside,
+            effects: Vec::new(),
+            next_replica: 0,
+        }
+    }
+
+    /// Takes one event at `now_ms` and says what is to be done.
+    pub(crate) fn step(&mut self, now_ms: i64, event: Event) -> Vec<Effect> {
+        self.now_ms = now_ms;
+        match event {
+            Event::Request { caller, api, body } => match (api.handle)(self, &caller, body) {
+                Answer::Now(response) => self.effects.push(Effect::Reply {
+                    to: caller.request,
+                    response,
+                }),
+                Answer::Silent => self.effects.push(Effect::NoReply { to: caller.request }),
+                Answer::Later => {}
+            },
+            Event::Tick | Event::Shutdown { keep: false } => {}
+            Event::Shutdown { keep: true } => self.close_logs(),
+        }
+        while let Some(timer) = self.timers.due(now_ms) {
+            self.fire(timer);
+        }
+        std::mem::take(&mut self.effects)
+    }
+
+    /// When the core wants a [`Event::Tick`] at the latest.
+    pub(crate) fn deadline_ms(&self) -> Option<i64> {
+        self.timers.next_ms()
+    }
+
+    /// Answers a request that was left waiting.
+    pub(crate) fn reply(&mut self, to: RequestId, response: Response) {
+        self.effects.push(Effect::Reply { to, response });
+    }
+
+    fn fire(&mut self, timer: Timer) {
+        match timer {
+            Timer::Fetch(request) => self.finish_fetch(request),
+            Timer::Housekeeping => self.housekeeping(),
+            Timer::Member { .. } | Timer::Rebalance { .. } | Timer::Sync { .. } => {
+                self.fire_group_timer(&timer);
+            }
+        }
+    }
+
+    /// Retention and expiry, then again later.
+    pub(crate) fn housekeeping(&mut self) {
+        let now_ms = self.now_ms;
+        for partition in self.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
+            for replica in partition.logs.values_mut() {
+                if let Err(error) = replica.log.enforce_retention(now_ms, replica.high_watermark) {
+                    tracing::warn!(%error, "retention failed");
+                }
+            }
+        }
+        self.expire_offsets();
+        self.checkpoint();
+        self.timers.set(now_ms + HOUSEKEEPING_MS, Timer::Housekeeping);
+    }
+}

@@ -1,0 +1,63 @@
+//! Deadlines as a queue: the core never sleeps, it says when it wants to be asked again.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// What a deadline was set for. A timer can't be taken back: its owner looks, when it fires, whether it still means
+/// anything.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Timer {
+    /// A parked fetch has waited long enough.
+    Fetch(u64),
+    /// A member's session, or the time that it has to rejoin, may be over.
+    Member { group: String, member: String },
+    /// A rebalance has waited long enough for its members.
+    Rebalance { group: String, round: u64 },
+    /// Members of this generation must have sent SyncGroup by now.
+    Sync { group: String, generation: i32 },
+    /// Retention, expiry of offsets and producers.
+    Housekeeping,
+}
+
+/// The queue of deadlines, soonest first.
+#[derive(Debug, Default)]
+pub(crate) struct Timers {
+    heap: BinaryHeap<Reverse<(i64, Timer)>>,
+}
+
+impl Timers {
+    /// Asks for `timer` to fire at `at_ms` or as soon as possible after it.
+    pub(crate) fn set(&mut self, at_ms: i64, timer: Timer) {
+        self.heap.push(Reverse((at_ms, timer)));
+    }
+
+    /// When the next timer is due.
+    pub(crate) fn next_ms(&self) -> Option<i64> {
+        self.heap.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Takes the next timer that is due at `now_ms`.
+    pub(crate) fn due(&mut self, now_ms: i64) -> Option<Timer> {
+        if self.next_ms()? <= now_ms {
+            self.heap.pop().map(|Reverse((_, timer))| timer)
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timers_fire_in_order_and_not_before_their_time() {
+        let mut timers = Timers::default();
+        timers.set(20, Timer::Fetch(2));
+        timers.set(10, Timer::Fetch(1));
+        assert_eq!(timers.due(9), None);
+        assert_eq!(timers.due(25), Some(Timer::Fetch(1)));
+        assert_eq!(timers.due(25), Some(Timer::Fetch(2)));
+        assert_eq!(timers.due(25), None);
+    }
+}

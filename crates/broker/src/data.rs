@@ -1,0 +1,388 @@
+//! The cluster's data folder: the metadata journal, and one folder of logs per broker.
+//!
+//! ```text
+//! DATA/metadata.log        the journal: a checksum and a JSON record a line
+//! DATA/broker-1/           Kafka's own layout: TOPIC-PARTITION/*.log and so on
+//! ```
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::core::journal::Record;
+use crate::core::ports::{ActiveProducer, Journal, LogPosition, ReplicaLog, Storage};
+use crate::log::{
+    Append, Checkpoint, EpochEnd, LogConfig, LogDir, LogError, LogSlice, PartitionLog, TimestampOffset,
+    TimestampQuery, ValidBatch,
+};
+
+/// The journal's file.
+const JOURNAL: &str = "metadata.log";
+/// The format that this version writes.
+const FORMAT: u32 = 1;
+
+/// The journal's first line.
+#[derive(Debug, Serialize, Deserialize)]
+struct Header {
+    format: u32,
+    cluster_id: String,
+}
+
+/// What a journal can't be read for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum JournalError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("{}:{line}: {reason}", path.display())]
+    Damaged {
+        path: PathBuf,
+        line: usize,
+        reason: String,
+    },
+}
+
+/// The metadata journal on disk.
+pub(crate) struct FileJournal {
+    path: PathBuf,
+    file: File,
+    pub(crate) cluster_id: String,
+    len: u64,
+}
+
+impl FileJournal {
+    /// Opens the journal, or starts one; gives the records of earlier runs.
+    pub(crate) fn open(
+        data: &Path,
+        fresh_cluster_id: impl FnOnce() -> String,
+    ) -> Result<(Self, Vec<Record>), JournalError> {
+        let path = data.join(JOURNAL);
+        let text = match std::fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(error.into()),
+        };
+        let (header, records, len) = parse(&path, &text)?;
+        let file = OpenOptions::new().create(true).append(true).open(&path)?;
+        file.set_len(len)?;
+        let mut journal = Self {
+            path,
+            file,
+            cluster_id: String::new(),
+            len,
+        };
+        if let Some(header) = header {
+            journal.cluster_id = header.cluster_id;
+        } else {
+            journal.cluster_id = fresh_cluster_id();
+            let header = Header {
+                format: FORMAT,
+                cluster_id: journal.cluster_id.clone(),
+            };
+            journal.write(&line(&header)?)?;
+        }
+        Ok((journal, records))
+    }
+
+    fn write(&mut self, text: &[u8]) -> io::Result<()> {
+        if let Err(error) = self.file.write_all(text) {
+            // Half a line must not stand before the next one.
+            self.file.set_len(self.len)?;
+            return Err(error);
+        }
+        self.len += text.len() as u64;
+        Ok(())
+    }
+}
+
+impl Journal for FileJournal {
+    fn append(&mut self, records: &[Record]) -> io::Result<()> {
+        let mut text = Vec::new();
+        for record in records {
+            text.extend(line(record)?);
+        }
+        self.write(&text)
+    }
+
+    fn compact(&mut self, records: &[Record]) -> io::Result<()> {
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        let mut new = tempfile::NamedTempFile::new_in(folder)?;
+        let header = Header {
+            format: FORMAT,
+            cluster_id: self.cluster_id.clone(),
+        };
+        let mut text = line(&header)?;
+        for record in records {
+            text.extend(line(record)?);
+        }
+        new.write_all(&text)?;
+        new.as_file().sync_all()?;
+        new.persist(&self.path).map_err(|error| error.error)?;
+        self.file = OpenOptions::new().append(true).open(&self.path)?;
+        self.len = text.len() as u64;
+        Ok(())
+    }
+}
+
+fn line(value: &impl Serialize) -> io::Result<Vec<u8>> {
+    let json = serde_json::to_vec(value)?;
+    let mut line = format!("{:08x} ", crc32c::crc32c(&json)).into_bytes();
+    line.extend(json);
+    line.push(b'\n');
+    Ok(line)
+}
+
+/// Header, records and the length of what is whole. A torn last line was never acknowledged and is passed over.
+fn parse(path: &Path, text: &[u8]) -> Result<(Option<Header>, Vec<Record>, u64), JournalError> {
+    let mut header = None;
+    let mut records = Vec::new();
+    let mut whole = 0;
+    for (at, raw) in text.split_inclusive(|b| *b == b'\n').enumerate() {
+        let last = whole + raw.len() == text.len();
+        let damaged = |reason: String| JournalError::Damaged {
+            path: path.to_owned(),
+            line: at + 1,
+            reason,
+        };
+        let Some(json) = checked(raw) else {
+            if last {
+                break;
+            }
+            return Err(damaged("its checksum is wrong".to_owned()));
+        };
+        if at == 0 {
+            let read: Header = serde_json::from_slice(json).map_err(|e| damaged(e.to_string()))?;
+            if read.format != FORMAT {
+                return Err(damaged(format!(
+                    "format {} is not one that this version reads",
+                    read.format
+                )));
+            }
+            header = Some(read);
+        } else {
+            records.push(serde_json::from_slice(json).map_err(|e| damaged(e.to_string()))?);
+        }
+        whole += raw.len();
+    }
+    Ok((header, records, whole as u64))
+}
+
+/// A whole line's JSON.
+fn checked(raw: &[u8]) -> Option<&[u8]> {
+    let line = raw.strip_suffix(b"\n")?;
+    let (sum, json) = line.split_at_checked(9)?;
+    let sum = std::str::from_utf8(sum.strip_suffix(b" ")?).ok()?;
+    (u32::from_str_radix(sum, 16).ok()? == crc32c::crc32c(json)).then_some(json)
+}
+
+/// One broker's folder.
+pub(crate) struct DiskStorage {
+    dir: Option<LogDir>,
+    path: PathBuf,
+}
+
+impl DiskStorage {
+    /// Takes over an open folder.
+    pub(crate) fn new(dir: LogDir) -> Self {
+        let path = dir.path().to_owned();
+        Self { dir: Some(dir), path }
+    }
+}
+
+impl Storage for DiskStorage {
+    fn open(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        topic_id: Uuid,
+        config: LogConfig,
+        now_ms: i64,
+    ) -> Result<Box<dyn ReplicaLog>, LogError> {
+        let Some(dir) = &mut self.dir else {
+            return Err(LogError::Offline {
+                path: self.path.clone(),
+            });
+        };
+        Ok(Box::new(DiskLog(
+            dir.open_partition(topic, partition, topic_id, config, now_ms)?,
+        )))
+    }
+
+    fn checkpoint(&mut self, positions: &[LogPosition]) {
+        let Some(dir) = &mut self.dir else { return };
+        let all = positions.iter().map(|position| Checkpoint {
+            topic: position.topic.to_string(),
+            partition: position.partition,
+            recovery_point: position.recovery_point,
+            high_watermark: position.high_watermark,
+            log_start: position.log_start,
+        });
+        if let Err(error) = dir.write_checkpoints(all) {
+            tracing::warn!(%error, "the checkpoints could not be written");
+        }
+    }
+
+    fn path(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    fn volume_bytes(&self) -> Option<(u64, u64)> {
+        volume_bytes(&self.path)
+    }
+
+    fn close(&mut self) {
+        if let Some(Err(error)) = self.dir.take().map(LogDir::close) {
+            tracing::warn!(%error, "the clean shutdown could not be noted");
+        }
+    }
+}
+
+#[cfg(unix)]
+fn volume_bytes(path: &Path) -> Option<(u64, u64)> {
+    let volume = rustix::fs::statvfs(path).ok()?;
+    Some((
+        volume.f_blocks * volume.f_frsize,
+        volume.f_bavail * volume.f_frsize,
+    ))
+}
+
+#[cfg(not(unix))]
+fn volume_bytes(_path: &Path) -> Option<(u64, u64)> {
+    None
+}
+
+/// A log on disk behind the core's port.
+struct DiskLog(PartitionLog);
+
+impl ReplicaLog for DiskLog {
+    fn append(&mut self, batch: &ValidBatch, leader_epoch: i32, now_ms: i64) -> Result<Append, LogError> {
+        self.0.append(batch, leader_epoch, now_ms)
+    }
+
+    fn read(
+        &self,
+        offset: i64,
+        max_bytes: u32,
+        upper_bound: i64,
+        min_one: bool,
+    ) -> Result<LogSlice, LogError> {
+        self.0.read(offset, max_bytes, upper_bound, min_one)
+    }
+
+    fn start_offset(&self) -> i64 {
+        self.0.start_offset()
+    }
+
+    fn end_offset(&self) -> i64 {
+        self.0.end_offset()
+    }
+
+    fn size_bytes(&self) -> u64 {
+        self.0.size_bytes()
+    }
+
+    fn last_stable_offset(&self, high_watermark: i64) -> i64 {
+        self.0.last_stable_offset(high_watermark)
+    }
+
+    fn offset_for_timestamp(&self, query: TimestampQuery) -> Result<Option<TimestampOffset>, LogError> {
+        self.0.offset_for_timestamp(query)
+    }
+
+    fn epoch_at(&self, offset: i64) -> Option<i32> {
+        self.0.epoch_at(offset)
+    }
+
+    fn offset_for_leader_epoch(&self, epoch: i32) -> Option<EpochEnd> {
+        self.0.offset_for_leader_epoch(epoch)
+    }
+
+    fn delete_records_before(&mut self, offset: i64, high_watermark: i64) -> Result<i64, LogError> {
+        self.0.delete_records_before(offset, high_watermark)
+    }
+
+    fn enforce_retention(&mut self, now_ms: i64, high_watermark: i64) -> Result<(), LogError> {
+        self.0.maybe_roll(now_ms)?;
+        self.0.expire_producers(now_ms);
+        self.0.enforce_retention(now_ms, high_watermark).map(|_| ())
+    }
+
+    fn set_config(&mut self, config: LogConfig) {
+        self.0.set_config(config);
+    }
+
+    fn aborted_transactions(&self, from: i64, to: i64) -> Vec<(i64, i64)> {
+        let aborted = self.0.aborted_transactions(from, to).unwrap_or_default();
+        aborted
+            .into_iter()
+            .map(|txn| (txn.producer_id, txn.first_offset))
+            .collect()
+    }
+
+    fn active_producers(&self) -> Vec<ActiveProducer> {
+        let state = |(id, entry): (i64, &crate::log::ProducerEntry)| ActiveProducer {
+            id,
+            epoch: entry.epoch,
+            last_sequence: entry.last_sequence(),
+            last_timestamp_ms: entry.last_timestamp,
+            transaction_start: entry.txn_first_offset,
+        };
+        self.0.producers().iter().map(state).collect()
+    }
+
+    fn close(&mut self) -> Result<(), LogError> {
+        self.0.close()
+    }
+
+    fn recovery_point(&self) -> i64 {
+        self.0.recovery_point()
+    }
+
+    fn delete(self: Box<Self>) -> Result<(), LogError> {
+        let gone = self.0.delete()?;
+        // The folder is out of the way already; its bytes are freed beside the core.
+        std::thread::spawn(move || {
+            if let Err(error) = gone.remove() {
+                tracing::warn!(%error, "a deleted topic's folder is left for the next start");
+            }
+        });
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_torn_line_is_passed_over_and_a_damaged_one_is_said() {
+        let data = tempfile::tempdir().unwrap();
+        let record = Record::ProducerIds { next: 1000 };
+        let (mut journal, none) = FileJournal::open(data.path(), || "c".to_owned()).unwrap();
+        assert_eq!(none, []);
+        journal.append(&[record.clone(), record.clone()]).unwrap();
+        let path = data.path().join(JOURNAL);
+        let whole = std::fs::read(&path).unwrap();
+        let file = OpenOptions::new().write(true).open(&path).unwrap();
+        file.set_len(whole.len() as u64 - 3).unwrap();
+        let (mut journal, records) = FileJournal::open(data.path(), || "d".to_owned()).unwrap();
+        assert_eq!((journal.cluster_id.as_str(), records.len()), ("c", 1));
+        journal.append(std::slice::from_ref(&record)).unwrap();
+        assert_eq!(
+            FileJournal::open(data.path(), || "d".to_owned()).unwrap().1,
+            [record.clone(), record]
+        );
+
+        let mut text = std::fs::read(&path).unwrap();
+        let at = text.iter().position(|b| *b == b'\n').unwrap() + 12;
+        text[at] ^= 1;
+        let mut file = File::create(&path).unwrap();
+        file.write_all(&text).unwrap();
+        assert!(matches!(
+            FileJournal::open(data.path(), || "d".to_owned()),
+            Err(JournalError::Damaged { line: 2, .. })
+        ));
+    }
+}

@@ -1,0 +1,24 @@
+#![doc = include_str!("../README.md")]
+//!
+//! # How it is made
+//! - `core`: the cluster's state and its one owner, a pure state machine: `step(now, event) -> effects`. No clock, no
+//!   random source, no socket and no file inside; logs, journal and ids are ports.
+//! - `api`: one file per API key with its versions and its handler; one table drives dispatch, `ApiVersions` and the
+//!   support table.
+//! - `net`: connections read and bound frames, decode, check batches, ask the core through a bounded queue, read the
+//!   bytes of a fetch themselves, answer.
+//! - [`log`]: a replica's log on disk. `data`: the ports of the core made of it and of the metadata journal.
+//! - `clock`, `fault`: time that can be advanced, faults that can be made.
+
+mod api;
+mod clock;
+mod cluster;
+mod core;
+mod data;
+mod fault;
+pub mod log;
+mod net;
+
+pub use api::support_table;
+pub use cluster::{BrokerInfo, Builder, Cluster, NotSupportedYet, StartError};
+pub use fault::{Action, Fault};

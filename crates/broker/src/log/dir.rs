@@ -1,0 +1,375 @@
+//! The log dir of one broker: a folder per partition, and what belongs to all of them.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use uuid::Uuid;
+
+use super::config::LogConfig;
+use super::error::LogError;
+use super::files::{FileCache, remove_if_there, replace};
+use super::partition::PartitionLog;
+use super::recovery::Known;
+
+pub(super) const PARTITION_METADATA: &str = "partition.metadata";
+pub(super) const LEADER_EPOCHS: &str = "leader-epoch-checkpoint";
+const META_PROPERTIES: &str = "meta.properties";
+const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
+const LOCK: &str = ".lock";
+const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
+const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
+const LOG_STARTS: &str = "log-start-offset-checkpoint";
+const DELETED: &str = "-delete";
+
+/// `meta.properties`: whose log dir this is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetaProperties {
+    /// Cluster id, 22 characters of base64.
+    pub cluster_id: String,
+    /// Id of the broker.
+    pub node_id: i32,
+    /// Id of this folder (KIP-858).
+    pub directory_id: Uuid,
+}
+
+/// A partition found in a log dir.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionFolder {
+    /// Its topic's name.
+    pub topic: String,
+    /// Its number.
+    pub partition: i32,
+    /// Its topic's id; none where nothing was ever written to it.
+    pub topic_id: Option<Uuid>,
+}
+
+/// What the checkpoint files say of one partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Topic name.
+    pub topic: String,
+    /// Partition number.
+    pub partition: i32,
+    /// Everything below is on the disk for certain.
+    pub recovery_point: i64,
+    /// High watermark.
+    pub high_watermark: i64,
+    /// First offset of the log.
+    pub log_start: i64,
+}
+
+/// How a log dir is used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogDirOptions {
+    /// How many files may be open at a time, of all logs together.
+    pub max_open_files: usize,
+}
+
+impl Default for LogDirOptions {
+    fn default() -> Self {
+        Self { max_open_files: 256 }
+    }
+}
+
+type Offsets = HashMap<(String, i32), i64>;
+
+/// The log dir of one broker; locked as long as this lives.
+#[derive(Debug)]
+pub struct LogDir {
+    path: PathBuf,
+    files: Arc<FileCache>,
+    meta: Option<MetaProperties>,
+    partitions: Vec<PartitionFolder>,
+    clean: bool,
+    recovery_points: Offsets,
+    high_watermarks: Offsets,
+    log_starts: Offsets,
+    _lock: File,
+}
+
+impl LogDir {
+    /// Opens a log dir, creating it where it is missing. Fails where another process has it open.
+    pub fn open(path: impl Into<PathBuf>, options: LogDirOptions) -> Result<Self, LogError> {
+        let path = path.into();
+        std::fs::create_dir_all(&path).map_err(LogError::io("create", &path))?;
+        let lock = lock(&path)?;
+        let clean_marker = path.join(CLEAN_SHUTDOWN);
+        let clean = clean_marker.exists();
+        // From now on a crash is no clean stop.
+        remove_if_there(&clean_marker).map_err(LogError::io("remove", &clean_marker))?;
+        Ok(Self {
+            files: Arc::new(FileCache::new(options.max_open_files)),
+            meta: read_meta(&path.join(META_PROPERTIES))?,
+            partitions: list_partitions(&path)?,
+            clean,
+            recovery_points: read_offsets(&path.join(RECOVERY_POINTS)),
+            high_watermarks: read_offsets(&path.join(HIGH_WATERMARKS)),
+            log_starts: read_offsets(&path.join(LOG_STARTS)),
+            path,
+            _lock: lock,
+        })
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whose log dir it is; none for a new one.
+    pub fn meta(&self) -> Option<&MetaProperties> {
+        self.meta.as_ref()
+    }
+
+    /// Says whose log dir it is.
+    pub fn write_meta(&mut self, meta: MetaProperties) -> Result<(), LogError> {
+        let text = format!(
+            "version=1\ncluster.id={}\nnode.id={}\ndirectory.id={}\n",
+            meta.cluster_id,
+            meta.node_id,
+            id_text(meta.directory_id)
+        );
+        self.replace(META_PROPERTIES, &text)?;
+        self.meta = Some(meta);
+        Ok(())
+    }
+
+    /// The partitions that were there when it was opened, by name and number.
+    pub fn partitions(&self) -> &[PartitionFolder] {
+        &self.partitions
+    }
+
+    /// The broker that had it before was stopped in order.
+    pub fn was_clean(&self) -> bool {
+        self.clean
+    }
+
+    /// High watermark of a partition at the last checkpoint.
+    pub fn high_watermark(&self, topic: &str, partition: i32) -> Option<i64> {
+        self.high_watermarks.get(&(topic.to_owned(), partition)).copied()
+    }
+
+    /// Opens a partition's log, or creates it.
+    pub fn open_partition(
+        &self,
+        topic: &str,
+        partition: i32,
+        topic_id: Uuid,
+        config: LogConfig,
+        now_ms: i64,
+    ) -> Result<PartitionLog, LogError> {
+        let key = (topic.to_owned(), partition);
+        let known = Known {
+            clean: self.clean,
+            recovery_point: self.recovery_points.get(&key).copied().unwrap_or(0),
+            log_start: self.log_starts.get(&key).copied().unwrap_or(0),
+        };
+        let dir = self.path.join(format!("{topic}-{partition}"));
+        PartitionLog::open(&dir, topic_id, &self.files, config, known, now_ms)
+    }
+
+    /// Writes the three checkpoint files, for all partitions of this log dir: now and then, after DeleteRecords,
+    /// after a topic was deleted, and before [`LogDir::close`].
+    pub fn write_checkpoints(&mut self, all: impl IntoIterator<Item = Checkpoint>) -> Result<(), LogError> {
+        let (mut recovery_points, mut high_watermarks, mut log_starts) =
+            <(Offsets, Offsets, Offsets)>::default();
+        for one in all {
+            let key = (one.topic, one.partition);
+            recovery_points.insert(key.clone(), one.recovery_point);
+            high_watermarks.insert(key.clone(), one.high_watermark);
+            log_starts.insert(key, one.log_start);
+        }
+        self.replace(RECOVERY_POINTS, &offsets_text(&recovery_points))?;
+        self.replace(HIGH_WATERMARKS, &offsets_text(&high_watermarks))?;
+        // As in Kafka, a log that starts at 0 needs no entry.
+        log_starts.retain(|_, offset| *offset > 0);
+        self.replace(LOG_STARTS, &offsets_text(&log_starts))?;
+        self.recovery_points = recovery_points;
+        self.high_watermarks = high_watermarks;
+        self.log_starts = log_starts;
+        Ok(())
+    }
+
+    /// Says that everything was closed: nothing will be checked at the next start. Every log has been closed and the
+    /// checkpoints written.
+    pub fn close(self) -> Result<(), LogError> {
+        self.replace(CLEAN_SHUTDOWN, "{\"version\":0,\"brokerEpoch\":-1}")
+    }
+
+    fn replace(&self, name: &str, text: &str) -> Result<(), LogError> {
+        let path = self.path.join(name);
+        replace(&path, text.as_bytes(), true).map_err(LogError::io("write", &path))
+    }
+}
+
+/// A partition's folder on its way out.
+#[derive(Debug)]
+pub struct DeletedFolder {
+    path: PathBuf,
+}
+
+impl DeletedFolder {
+    pub(super) fn take(dir: &Path) -> Result<Self, LogError> {
+        let name = dir.file_name().unwrap_or_default().to_string_lossy();
+        // Kafka keeps the folder's name within 255 bytes in this way too.
+        let suffix = format!(".{}{DELETED}", Uuid::new_v4().simple());
+        let kept: String = name.chars().take(255 - suffix.len()).collect();
+        let path = dir.with_file_name(kept + &suffix);
+        std::fs::rename(dir, &path).map_err(LogError::io("rename", dir))?;
+        Ok(Self { path })
+    }
+
+    /// Removes the folder; blocks. What a crash leaves of it is removed at the next start.
+    pub fn remove(self) -> io::Result<()> {
+        std::fs::remove_dir_all(self.path)
+    }
+}
+
+fn lock(path: &Path) -> Result<File, LogError> {
+    let lock_path = path.join(LOCK);
+    let open = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&lock_path);
+    let file = open.map_err(LogError::io("open", &lock_path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(LogError::Locked {
+            path: path.to_owned(),
+        }),
+        Err(TryLockError::Error(error)) => Err(LogError::io("lock", &lock_path)(error)),
+    }
+}
+
+fn list_partitions(path: &Path) -> Result<Vec<PartitionFolder>, LogError> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(LogError::io("list", path))? {
+        let entry = entry.map_err(LogError::io("list", path))?;
+        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            continue;
+        }
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else {
+            continue;
+        };
+        if name.ends_with(DELETED) {
+            let leftover = entry.path();
+            std::fs::remove_dir_all(&leftover).map_err(LogError::io("remove", &leftover))?;
+        } else if let Some((topic, partition)) = parse_folder_name(name) {
+            let metadata = std::fs::read_to_string(entry.path().join(PARTITION_METADATA));
+            let topic_id = metadata.ok().and_then(|text| parse_partition_metadata(&text));
+            found.push(PartitionFolder {
+                topic: topic.to_owned(),
+                partition,
+                topic_id,
+            });
+        }
+    }
+    found.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
+    Ok(found)
+}
+
+fn parse_folder_name(name: &str) -> Option<(&str, i32)> {
+    let (topic, partition) = name.rsplit_once('-')?;
+    let number: i32 = partition.parse().ok().filter(|number| *number >= 0)?;
+    (!topic.is_empty() && number.to_string() == partition).then_some((topic, number))
+}
+
+fn read_meta(path: &Path) -> Result<Option<MetaProperties>, LogError> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(LogError::io("read", path)(error)),
+    };
+    let values: HashMap<&str, &str> = text
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split_once('='))
+        .collect();
+    let value = |key: &str| {
+        let missing = || LogError::Damaged {
+            path: path.to_owned(),
+            reason: format!("no valid {key}"),
+        };
+        values
+            .get(key)
+            .map(|value| value.trim())
+            .filter(|value| !value.is_empty())
+            .ok_or_else(missing)
+    };
+    let invalid = |key: &str| LogError::Damaged {
+        path: path.to_owned(),
+        reason: format!("no valid {key}"),
+    };
+    Ok(Some(MetaProperties {
+        cluster_id: value("cluster.id")?.to_owned(),
+        node_id: value("node.id")?.parse().map_err(|_| invalid("node.id"))?,
+        directory_id: parse_id(value("directory.id")?).ok_or_else(|| invalid("directory.id"))?,
+    }))
+}
+
+/// A checkpoint that can't be read says nothing: everything is checked then.
+fn read_offsets(path: &Path) -> Offsets {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let Some(offsets) = parse_offsets(&text) else {
+        if !text.is_empty() {
+            tracing::warn!(path = %path.display(), "offset checkpoint is damaged, it is not used");
+        }
+        return Offsets::new();
+    };
+    offsets
+}
+
+fn parse_offsets(text: &str) -> Option<Offsets> {
+    let mut lines = text.lines();
+    if lines.next()? != "0" {
+        return None;
+    }
+    let count: usize = lines.next()?.parse().ok()?;
+    let mut offsets = Offsets::new();
+    for line in lines {
+        let mut words = line.split(' ');
+        let key = (words.next()?.to_owned(), words.next()?.parse().ok()?);
+        offsets.insert(key, words.next()?.parse().ok().filter(|offset| *offset >= 0)?);
+    }
+    (offsets.len() == count).then_some(offsets)
+}
+
+fn offsets_text(offsets: &Offsets) -> String {
+    let mut sorted: Vec<_> = offsets.iter().collect();
+    sorted.sort_unstable();
+    let mut text = format!("0\n{}\n", sorted.len());
+    for ((topic, partition), offset) in sorted {
+        // Writing to a String can't fail.
+        let _ = writeln!(text, "{topic} {partition} {offset}");
+    }
+    text
+}
+
+/// Text of `partition.metadata`.
+pub(super) fn partition_metadata(topic_id: Uuid) -> String {
+    format!("version: 0\ntopic_id: {}", id_text(topic_id))
+}
+
+/// The topic id in a `partition.metadata`.
+pub(super) fn parse_partition_metadata(text: &str) -> Option<Uuid> {
+    let mut lines = text.lines();
+    if lines.next()? != "version: 0" {
+        return None;
+    }
+    parse_id(lines.next()?.strip_prefix("topic_id: ")?)
+}
+
+fn id_text(id: Uuid) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(id.as_bytes())
+}
+
+fn parse_id(text: &str) -> Option<Uuid> {
+    Uuid::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(text).ok()?).ok()
+}

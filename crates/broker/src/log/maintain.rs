@@ -1,0 +1,250 @@
+//! What changes a log other than appending: rolling, retention, truncation, flushing, closing.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+use super::dir::DeletedFolder;
+use super::error::LogError;
+use super::partition::PartitionLog;
+use super::retention::{SegmentFacts, expired_segments};
+use super::segment::Segment;
+use super::{snapshot, txn_index};
+
+/// What retention removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Retired {
+    /// Number of segments.
+    pub segments: usize,
+    /// Their size, in bytes.
+    pub bytes: u64,
+}
+
+/// A flush that can run on another thread.
+#[derive(Debug)]
+pub struct FlushTask {
+    files: Vec<Arc<File>>,
+    up_to: i64,
+}
+
+impl FlushTask {
+    /// Forces the files to the disk; blocks.
+    pub fn run(&self) -> io::Result<()> {
+        self.files.iter().try_for_each(|file| file.sync_data())
+    }
+
+    /// Everything below this offset is on the disk afterwards.
+    pub fn up_to(&self) -> i64 {
+        self.up_to
+    }
+}
+
+impl PartitionLog {
+    /// Closes the active segment and starts the next one. Nothing to do where the active one is empty.
+    pub fn roll(&mut self, now_ms: i64) -> Result<(), LogError> {
+        if self.active().size == 0 {
+            Ok(())
+        } else {
+            self.roll_to(self.end_offset, now_ms)
+        }
+    }
+
+    pub(super) fn roll_to(&mut self, base_offset: i64, now_ms: i64) -> Result<(), LogError> {
+        let next = Segment::new(&self.place, base_offset, now_ms);
+        if let Some(active) = self.segments.last_mut() {
+            active.finish(&self.place)?;
+        }
+        if self.active().size == 0 {
+            // Nothing was written since it was made; two empty segments would be one too many.
+            if let Some(empty) = self.segments.pop() {
+                empty.delete(&self.place)?;
+            }
+        }
+        snapshot::write(&self.place, base_offset, &self.producers, self.is_strict())?;
+        self.segments.push(next);
+        Ok(())
+    }
+
+    /// Rolls the active segment where `segment.ms` has passed since its first record.
+    pub fn maybe_roll(&mut self, now_ms: i64) -> Result<(), LogError> {
+        if self
+            .active()
+            .is_full(0, self.end_offset, now_ms, now_ms, &self.config)
+        {
+            self.roll(now_ms)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Removes segments that are due by `retention.ms`, by `retention.bytes` or that lie below the log start.
+    pub fn enforce_retention(&mut self, now_ms: i64, high_watermark: i64) -> Result<Retired, LogError> {
+        let facts: Vec<SegmentFacts> = (0..self.segments.len())
+            .map(|at| self.facts(at, now_ms))
+            .collect();
+        let due = expired_segments(&facts, &self.config, self.log_start, high_watermark, now_ms);
+        if due == self.segments.len() {
+            self.roll(now_ms)?;
+        }
+        self.delete_first(due)
+    }
+
+    fn facts(&self, at: usize, now_ms: i64) -> SegmentFacts {
+        let segment = &self.segments[at];
+        SegmentFacts {
+            bytes: u64::from(segment.size),
+            newest_ms: segment.max_timestamp.map_or(now_ms, |max| max.timestamp),
+            end_offset: self
+                .segments
+                .get(at + 1)
+                .map_or(self.end_offset, |next| next.base_offset),
+        }
+    }
+
+    fn delete_first(&mut self, count: usize) -> Result<Retired, LogError> {
+        let mut retired = Retired::default();
+        for _ in 0..count.min(self.segments.len() - 1) {
+            let segment = self.segments.remove(0);
+            retired.segments += 1;
+            retired.bytes += u64::from(segment.size);
+            // The start moves first: a segment that could not be removed must not be readable either.
+            self.move_start(self.segments[0].base_offset)?;
+            segment.delete(&self.place)?;
+        }
+        Ok(retired)
+    }
+
+    fn move_start(&mut self, start: i64) -> Result<(), LogError> {
+        if start > self.log_start {
+            self.log_start = start;
+            self.recovery_point = self.recovery_point.max(start);
+            if self.epochs.truncate_start(start) {
+                self.write_epochs()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// DeleteRecords: the log starts at `offset` from now on, -1 for the high watermark. Returns the log start.
+    /// Whole segments below it go with the next [`PartitionLog::enforce_retention`].
+    pub fn delete_records_before(&mut self, offset: i64, high_watermark: i64) -> Result<i64, LogError> {
+        let offset = if offset == -1 { high_watermark } else { offset };
+        if offset < 0 || offset > high_watermark {
+            return Err(LogError::OffsetOutOfRange {
+                offset,
+                start: self.log_start,
+                end: high_watermark,
+            });
+        }
+        self.move_start(offset)?;
+        Ok(self.log_start)
+    }
+
+    /// Removes everything at or above `offset`. A batch that holds it goes whole.
+    pub fn truncate_to(&mut self, offset: i64) -> Result<(), LogError> {
+        if offset >= self.end_offset {
+            return Ok(());
+        }
+        if offset <= self.segments[0].base_offset {
+            return self.truncate_fully(offset.max(self.log_start));
+        }
+        let keep = self
+            .segments
+            .partition_point(|segment| segment.base_offset < offset);
+        for segment in self.segments.split_off(keep) {
+            segment.delete(&self.place)?;
+        }
+        let mut end = offset;
+        if let Some(active) = self.segments.last_mut()
+            && let Some(batch) = active.locate(&self.place, offset)?
+        {
+            active.truncate(&self.place, batch.position)?;
+            end = offset.min(batch.header.base_offset);
+        }
+        self.end_at(end)
+    }
+
+    /// Removes everything; the log goes on at `offset`.
+    pub fn truncate_fully(&mut self, offset: i64) -> Result<(), LogError> {
+        for segment in std::mem::take(&mut self.segments) {
+            segment.delete(&self.place)?;
+        }
+        self.segments.push(Segment::new(&self.place, offset, i64::MAX));
+        self.log_start = offset;
+        self.end_at(offset)
+    }
+
+    fn end_at(&mut self, end: i64) -> Result<(), LogError> {
+        self.end_offset = end;
+        self.log_start = self.log_start.min(end);
+        self.recovery_point = self.recovery_point.min(end);
+        if self.epochs.truncate_end(end) {
+            self.write_epochs()?;
+        }
+        snapshot::remove_after(&self.place, end)?;
+        txn_index::truncate(&self.place, &self.segments, end)?;
+        self.rebuild_producers()
+    }
+
+    /// Forces everything to the disk; blocks.
+    pub fn flush(&mut self) -> Result<(), LogError> {
+        let Self {
+            segments,
+            place,
+            recovery_point,
+            ..
+        } = self;
+        let first = segments
+            .partition_point(|segment| segment.base_offset <= *recovery_point)
+            .saturating_sub(1);
+        for segment in &mut segments[first..] {
+            segment.flush(place)?;
+        }
+        self.recovery_point = self.end_offset;
+        self.unflushed_records = 0;
+        Ok(())
+    }
+
+    /// A flush for another thread; hand it to [`PartitionLog::flushed`] when it has run.
+    pub fn flush_task(&self) -> Result<FlushTask, LogError> {
+        let first = self.segment_at(self.recovery_point);
+        let unflushed = self.segments[first..].iter().filter(|segment| segment.size > 0);
+        let files = unflushed
+            .map(|segment| segment.log(&self.place))
+            .collect::<Result<_, _>>()?;
+        Ok(FlushTask {
+            files,
+            up_to: self.end_offset,
+        })
+    }
+
+    /// Takes note of a flush that has run without an error.
+    pub fn flushed(&mut self, task: &FlushTask) {
+        self.recovery_point = self.recovery_point.max(task.up_to).min(self.end_offset);
+    }
+
+    /// Leaves the folder as Kafka does on a clean stop: flushed, indexes complete, producers in a snapshot.
+    pub fn close(&mut self) -> Result<(), LogError> {
+        if self.offline {
+            return Err(LogError::Offline {
+                path: self.place.dir.to_path_buf(),
+            });
+        }
+        if self.end_offset == 0 {
+            return Ok(());
+        }
+        if let Some(active) = self.segments.last_mut() {
+            active.finish(&self.place)?;
+        }
+        self.flush()?;
+        snapshot::write(&self.place, self.end_offset, &self.producers, self.is_strict())
+    }
+
+    /// Takes the folder out of the log dir at once; removing what is in it can wait.
+    pub fn delete(self) -> Result<DeletedFolder, LogError> {
+        for segment in &self.segments {
+            segment.close_files(&self.place);
+        }
+        DeletedFolder::take(&self.place.dir)
+    }
+}

@@ -1,0 +1,311 @@
+//! Opening a log: what was closed is taken as it is, the rest is checked batch by batch and cut off at the first
+//! byte that is not a whole, valid batch.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::config::LogConfig;
+use super::dir::{LEADER_EPOCHS, PARTITION_METADATA, parse_partition_metadata};
+use super::epochs::LeaderEpochs;
+use super::error::LogError;
+use super::files::FileCache;
+use super::partition::{PartitionLog, marker_of};
+use super::producers::ProducerStates;
+use super::scan::{Scan, ScanError};
+use super::segment::{LOG, Place, Segment};
+use super::{snapshot, txn_index};
+
+/// What is known of a log before it is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    /// The broker was stopped in order: nothing needs checking.
+    pub clean: bool,
+    /// Everything below was forced to the disk.
+    pub recovery_point: i64,
+    /// First offset of the log, as DeleteRecords and retention left it.
+    pub log_start: i64,
+}
+
+impl Known {
+    /// Nothing: every batch is checked.
+    pub const NOTHING: Self = Self {
+        clean: false,
+        recovery_point: 0,
+        log_start: 0,
+    };
+}
+
+impl PartitionLog {
+    /// Opens the log in `dir`, or creates it. Files are opened when they are used, and created when they are written.
+    pub fn open(
+        dir: &Path,
+        topic_id: Uuid,
+        files: &Arc<FileCache>,
+        config: LogConfig,
+        known: Known,
+        now_ms: i64,
+    ) -> Result<Self, LogError> {
+        let place = Place {
+            dir: dir.into(),
+            files: Arc::clone(files),
+        };
+        let created = match std::fs::create_dir(dir) {
+            Ok(()) => true,
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => false,
+            Err(error) => return Err(LogError::io("create", dir)(error)),
+        };
+        let first = Segment::new(&place, known.log_start, now_ms);
+        let mut log = Self {
+            place,
+            topic_id,
+            config,
+            segments: vec![first],
+            log_start: known.log_start,
+            end_offset: known.log_start,
+            recovery_point: known.log_start,
+            epochs: LeaderEpochs::default(),
+            producers: ProducerStates::default(),
+            has_metadata: false,
+            unflushed_records: 0,
+            offline: false,
+        };
+        if !created {
+            log.load(known, now_ms)?;
+        }
+        Ok(log)
+    }
+
+    fn load(&mut self, known: Known, now_ms: i64) -> Result<(), LogError> {
+        self.load_metadata()?;
+        let stored = self.load_epochs();
+        self.load_segments(known, now_ms)?;
+        self.end_offset = self.find_end()?;
+        let first = self.segments[0].base_offset;
+        self.log_start = known.log_start.max(first);
+        if self.log_start > self.end_offset {
+            return self.truncate_fully(self.log_start);
+        }
+        self.recovery_point = known.recovery_point.clamp(self.log_start, self.end_offset);
+        if known.clean {
+            self.recovery_point = self.end_offset;
+        }
+        self.epochs.truncate_end(self.end_offset);
+        self.epochs.truncate_start(self.log_start);
+        if self.epochs != stored {
+            self.write_epochs()?;
+        }
+        snapshot::remove_after(&self.place, self.end_offset)?;
+        snapshot::remove_stray(&self.place, &self.segments)?;
+        if !known.clean {
+            txn_index::truncate(&self.place, &self.segments, self.end_offset)?;
+        }
+        self.rebuild_producers()
+    }
+
+    fn load_metadata(&mut self) -> Result<(), LogError> {
+        let path = self.place.dir.join(PARTITION_METADATA);
+        let Ok(text) = std::fs::read_to_string(&path) else {
+            return Ok(());
+        };
+        // A file that a crash left empty is written again.
+        let Some(found) = parse_partition_metadata(&text) else {
+            return Ok(());
+        };
+        if found != self.topic_id {
+            return Err(LogError::TopicIdMismatch {
+                path: self.place.dir.to_path_buf(),
+                found: found.to_string(),
+                expected: self.topic_id.to_string(),
+            });
+        }
+        self.has_metadata = true;
+        Ok(())
+    }
+
+    fn load_epochs(&mut self) -> LeaderEpochs {
+        let path = self.place.dir.join(LEADER_EPOCHS);
+        if let Ok(text) = std::fs::read_to_string(&path) {
+            self.epochs = LeaderEpochs::parse(&text).unwrap_or_default();
+        }
+        self.epochs.clone()
+    }
+
+    fn load_segments(&mut self, known: Known, now_ms: i64) -> Result<(), LogError> {
+        let bases = self.list_segments()?;
+        let mut segments = Vec::with_capacity(bases.len().max(1));
+        let mut cut = false;
+        let mut next_offset = 0;
+        for (at, &base) in bases.iter().enumerate() {
+            if cut {
+                // What follows a hole can't be reached without a lie about what is missing.
+                Segment::new(&self.place, base, now_ms).delete(&self.place)?;
+                continue;
+            }
+            let next_base = bases.get(at + 1).copied().unwrap_or(i64::MAX);
+            let trusted = known.clean || next_base <= known.recovery_point;
+            let opened = if trusted {
+                Segment::open(&self.place, base, now_ms)?
+            } else {
+                None
+            };
+            let segment = if let Some(segment) = opened {
+                segment
+            } else {
+                let (segment, whole) = self.recover(base, next_offset, now_ms)?;
+                cut = !whole;
+                segment
+            };
+            next_offset = base;
+            segments.push(segment);
+        }
+        if !segments.is_empty() {
+            self.segments = segments;
+        }
+        let last = self.segments.len() - 1;
+        for segment in &mut self.segments[..last] {
+            segment.finish(&self.place)?;
+        }
+        if self.active().size > 0 {
+            self.active().reserve_indexes(&self.place)?;
+        }
+        Ok(())
+    }
+
+    fn list_segments(&self) -> Result<Vec<i64>, LogError> {
+        let dir = &self.place.dir;
+        let mut bases = Vec::new();
+        for file in std::fs::read_dir(dir).map_err(LogError::io("list", dir))? {
+            let path = file.map_err(LogError::io("list", dir))?.path();
+            let base = path
+                .file_stem()
+                .and_then(|stem| stem.to_str())
+                .and_then(|stem| stem.parse::<i64>().ok());
+            match path.extension().and_then(|suffix| suffix.to_str()) {
+                Some(LOG) => bases.extend(base.filter(|base| *base >= 0)),
+                // Left by a crash in the middle of a replacement, a deletion or a compaction.
+                Some("tmp" | "deleted" | "cleaned") => {
+                    super::files::remove_if_there(&path).map_err(LogError::io("remove", &path))?;
+                }
+                _ => {}
+            }
+        }
+        bases.sort_unstable();
+        Ok(bases)
+    }
+
+    /// Checks every batch of a segment and makes its indexes anew. False where something had to be cut off.
+    fn recover(&mut self, base: i64, at_least: i64, now_ms: i64) -> Result<(Segment, bool), LogError> {
+        let mut segment = Segment::new(&self.place, base, now_ms);
+        let size = segment.file_size(&self.place)?;
+        segment.reset_indexes(&self.place)?;
+        if size == 0 {
+            return Ok((segment, true));
+        }
+        let file = segment.log(&self.place)?;
+        let mut scan = Scan::all(&file, size.min(u64::from(u32::MAX)));
+        let mut next_offset = base.max(at_least);
+        let stopped = loop {
+            let position = u64::from(segment.size);
+            let header = match scan.header(position) {
+                Ok(Some(header)) => header,
+                Ok(None) => break None,
+                Err(ScanError::Invalid(error)) => break Some(error.to_string()),
+                Err(error) => return Err(segment.scan_error(&self.place, error)),
+            };
+            if header.base_offset < next_offset || header.last_offset() - base > i64::from(i32::MAX) {
+                break Some(format!("offset {} after {next_offset}", header.base_offset));
+            }
+            match scan.check_crc(position, &header) {
+                Ok(()) => {}
+                Err(ScanError::Invalid(error)) => break Some(error.to_string()),
+                Err(error) => return Err(segment.scan_error(&self.place, error)),
+            }
+            next_offset = header.next_offset();
+            if self
+                .epochs
+                .latest()
+                .is_none_or(|latest| latest < header.leader_epoch)
+            {
+                self.epochs.assign(header.leader_epoch, header.base_offset);
+            }
+            segment.index(&self.place, &header, self.config.index_interval_bytes)?;
+        };
+        let cut = u64::from(segment.size) < size;
+        if cut {
+            let path = self.place.path(base, LOG);
+            tracing::warn!(
+                path = %path.display(), size, kept = segment.size, reason = stopped.unwrap_or_default(),
+                "log ends in what is no valid batch: cut off"
+            );
+            file.set_len(u64::from(segment.size))
+                .map_err(LogError::io("truncate", &path))?;
+        }
+        Ok((segment, !cut))
+    }
+
+    /// Offset after the last batch.
+    fn find_end(&self) -> Result<i64, LogError> {
+        let active = self.active();
+        let mut end = active.base_offset;
+        active.visit_last(&self.place, |header| end = header.next_offset())?;
+        Ok(end)
+    }
+
+    /// What the log knows of its producers, from the newest snapshot and the batches after it.
+    pub(super) fn rebuild_producers(&mut self) -> Result<(), LogError> {
+        let snapshot = snapshot::newest(&self.place, self.end_offset)?;
+        let (from, producers) = snapshot.unwrap_or_default();
+        let from = from.max(self.log_start);
+        self.producers = producers;
+        for at in 0..self.segments.len() {
+            let next_base = self
+                .segments
+                .get(at + 1)
+                .map_or(self.end_offset, |next| next.base_offset);
+            if next_base > from {
+                self.replay_producers(at, from)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn replay_producers(&mut self, at: usize, from: i64) -> Result<(), LogError> {
+        let Self {
+            segments,
+            place,
+            producers,
+            ..
+        } = self;
+        let segment = &segments[at];
+        let Some(first) = segment.locate(place, from)? else {
+            return Ok(());
+        };
+        let file = segment.log(place)?;
+        let mut scan = Scan::headers(&file, u64::from(segment.size));
+        let mut position = u64::from(first.position);
+        let mut indexed = txn_index::last_offset(place, segment.base_offset)?;
+        while let Some(header) = scan
+            .header(position)
+            .map_err(|error| segment.scan_error(place, error))?
+        {
+            if header.has_producer() {
+                let mut marker = None;
+                if header.is_control() {
+                    let batch = scan
+                        .batch(position, &header)
+                        .map_err(|error| segment.scan_error(place, error))?;
+                    marker = marker_of(&header, &batch)?;
+                }
+                let completed = producers.update(&header, marker);
+                if let Some(completed) = completed.filter(|txn| txn.aborted && txn.last_offset > indexed) {
+                    txn_index::append_completed(place, segment.base_offset, producers, &completed)?;
+                    indexed = completed.last_offset;
+                }
+            }
+            position += header.size as u64;
+        }
+        Ok(())
+    }
+}

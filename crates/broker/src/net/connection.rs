@@ -1,0 +1,173 @@
+//! One connection, from its first frame to its last.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::{ApiKey, RequestHeader, ResponseHeader};
+use kafka_protocol::protocol::{Decodable, Encodable};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+
+use super::frame::{self, FrameError};
+use super::{Envelope, Shared};
+use crate::api::shape::{self, Malformed};
+use crate::api::{self, Api, Aside, Response, Unwritable};
+use crate::core::{Caller, Event};
+use crate::fault::Action;
+
+/// Bounds on what a peer may send.
+#[derive(Debug, Clone)]
+pub(crate) struct Limits {
+    /// The largest frame, `socket.request.max.bytes`.
+    pub(crate) frame_bytes: usize,
+    /// How long a connection may be silent, `connections.max.idle.ms`.
+    pub(crate) idle: Duration,
+}
+
+/// Why a connection ends.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectionError {
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    #[error("API key {key} version {version} is not supported")]
+    Unsupported { key: i16, version: i16 },
+    #[error(transparent)]
+    Unwritable(#[from] Unwritable),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    #[error("silent for too long")]
+    Idle,
+    #[error("dropped by a fault")]
+    Fault,
+    #[error("the cluster ends")]
+    Ending,
+}
+
+/// Serves a connection until one side ends it.
+pub(crate) async fn serve(
+    broker: i32,
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    shared: &Shared,
+) -> Result<(), ConnectionError> {
+    stream.set_nodelay(true)?;
+    let host: Arc<str> = format!("/{}", peer.ip()).into();
+    let mut buf = BytesMut::new();
+    loop {
+        let next = frame::read(&mut stream, &mut buf, shared.limits.frame_bytes);
+        let frame = match tokio::time::timeout(shared.limits.idle, next).await {
+            Ok(Ok(frame)) => frame,
+            Ok(Err(FrameError::Closed)) => return Ok(()),
+            Ok(Err(error)) => return Err(error.into()),
+            Err(_) => return Err(ConnectionError::Idle),
+        };
+        if let Some(answer) = answer(broker, &host, frame, shared).await? {
+            stream.write_all(&answer).await?;
+        }
+    }
+}
+
+/// The bytes that answer a frame, or nothing where no answer is wanted.
+async fn answer(
+    broker: i32,
+    host: &Arc<str>,
+    mut frame: Bytes,
+    shared: &Shared,
+) -> Result<Option<BytesMut>, ConnectionError> {
+    let (key, version, correlation) = {
+        let mut head = &frame[..8];
+        (head.get_i16(), head.get_i16(), head.get_i32())
+    };
+    let unsupported = ConnectionError::Unsupported { key, version };
+    let Some(api) = api::find(key) else {
+        return Err(unsupported);
+    };
+    if !(api.min..=api.max).contains(&version) {
+        return if key == ApiKey::ApiVersions as i16 {
+            Ok(Some(other_version(correlation)?))
+        } else {
+            Err(unsupported)
+        };
+    }
+    let header_version = (api.request_header)(version);
+    let header = RequestHeader::decode(&mut frame, header_version)
+        .map_err(|_| Malformed("its header can't be decoded"))?;
+    shape::check(&frame, api.shape, version, header_version >= 2)?;
+    match shared.faults.action(broker, key) {
+        Some(Action::Drop) => return Err(ConnectionError::Fault),
+        Some(Action::Delay(time)) => tokio::time::sleep(time).await,
+        None => {}
+    }
+    let aside = Aside {
+        rules: shared.rules.clone(),
+        now_ms: shared.clock.now_ms(),
+    };
+    let body = (api.decode)(&mut frame, version, &aside)?;
+    drop(frame);
+    let caller = Caller {
+        request: shared.next_request.fetch_add(1, Ordering::Relaxed),
+        broker,
+        version,
+        client_id: header.client_id.as_deref().unwrap_or_default().into(),
+        host: host.clone(),
+    };
+    let (sender, receiver) = oneshot::channel();
+    let envelope = Envelope {
+        reply: Some((caller.request, sender)),
+        event: Event::Request { caller, api, body },
+    };
+    shared
+        .events
+        .send(envelope)
+        .await
+        .map_err(|_| ConnectionError::Ending)?;
+    match receiver.await.map_err(|_| ConnectionError::Ending)? {
+        Some(response) => Ok(Some(encode(api, version, correlation, response)?)),
+        None => Ok(None),
+    }
+}
+
+fn encode(api: &Api, version: i16, correlation: i32, response: Response) -> Result<BytesMut, Unwritable> {
+    let header = (api.response_header)(version);
+    match response {
+        Response::Message(message) => framed(header, version, correlation, &*message, 0),
+        Response::Fetch(plan) => {
+            // Records of many partitions are not moved each time that the buffer would have to grow.
+            let records = plan.bytes();
+            framed(header, version, correlation, &api::fetch::respond(plan), records)
+        }
+    }
+}
+
+/// A response with its length and header before it; `records` is how many bytes of records it carries.
+fn framed(
+    header: i16,
+    version: i16,
+    correlation: i32,
+    message: &dyn api::Message,
+    records: usize,
+) -> Result<BytesMut, Unwritable> {
+    let mut out = BytesMut::with_capacity(512 + records);
+    out.put_i32(0);
+    ResponseHeader::default()
+        .with_correlation_id(correlation)
+        .encode(&mut out, header)
+        .map_err(|error| Unwritable(error.to_string()))?;
+    message.write(&mut out, version)?;
+    let len = (out.len() - 4) as i32;
+    out[..4].copy_from_slice(&len.to_be_bytes());
+    Ok(out)
+}
+
+/// The answer to an `ApiVersions` of a version that this cluster doesn't know (KIP-511): version 0, with what it knows.
+fn other_version(correlation: i32) -> Result<BytesMut, Unwritable> {
+    let response = api::api_versions::supported().with_error_code(ResponseError::UnsupportedVersion.code());
+    framed(0, 0, correlation, &response, 0)
+}

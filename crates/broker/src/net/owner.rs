@@ -1,0 +1,54 @@
+//! The one owner of the core: takes events from the queue, carries out effects, wakes the core when it wants.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::api::Response;
+use crate::clock::LabClock;
+use crate::core::{Core, Effect, Event, RequestId};
+
+/// An event, and who waits for its answer: `None` is "no answer".
+pub(crate) struct Envelope {
+    pub(crate) event: Event,
+    pub(crate) reply: Option<(RequestId, oneshot::Sender<Option<Response>>)>,
+}
+
+/// Runs the core until a shutdown or until nobody can send events any more.
+pub(crate) async fn run(mut core: Core, mut events: mpsc::Receiver<Envelope>, clock: LabClock) {
+    let mut waiting: HashMap<RequestId, oneshot::Sender<Option<Response>>> = HashMap::new();
+    loop {
+        let envelope = match core.deadline_ms() {
+            None => events.recv().await,
+            Some(at_ms) => {
+                let wait = Duration::from_millis(u64::try_from(at_ms - clock.now_ms()).unwrap_or(0));
+                match tokio::time::timeout(wait, events.recv()).await {
+                    Ok(envelope) => envelope,
+                    Err(_) => Some(Envelope {
+                        event: Event::Tick,
+                        reply: None,
+                    }),
+                }
+            }
+        };
+        let Some(envelope) = envelope else { return };
+        let ends = matches!(envelope.event, Event::Shutdown { .. });
+        if let Some((request, sender)) = envelope.reply {
+            waiting.insert(request, sender);
+        }
+        for effect in core.step(clock.now_ms(), envelope.event) {
+            let (to, response) = match effect {
+                Effect::Reply { to, response } => (to, Some(response)),
+                Effect::NoReply { to } => (to, None),
+            };
+            if let Some(sender) = waiting.remove(&to) {
+                // Who has hung up does not need the answer.
+                let _ = sender.send(response);
+            }
+        }
+        if ends {
+            return;
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! Plays an exercise on a cluster: each step's checks fail at its start, pass for the solution, and fail for each
+//! wrong solution with its message.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::player::{COMMAND_LIMIT, Said, Typist, copy_files};
+use crate::cancel::Cancel;
+use crate::check::{self, CheckContext, CheckResult, JobFacts, JobSource, setup};
+use crate::course::model::Wrong;
+use crate::course::{Course, Exercise, Script, Step};
+use crate::kafka::{Admin, Target};
+use crate::lab::LabClient;
+use crate::problem::{Exit, Outcome, Problem};
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(30);
+
+/// Where exercises are played.
+pub struct Stage {
+    /// How its cluster is reached, with the user's own prefix.
+    pub target: Target,
+    /// The lab behind it.
+    pub lab: Option<LabClient>,
+    /// The lab is ours alone: names need no prefix, and everything in it may be deleted.
+    pub own: bool,
+    /// How long the effects of a solution, or the message of a wrong one, may take to be seen.
+    pub patience: Duration,
+}
+
+/// Enough for a group that joins on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What came of one play.
+#[derive(Debug, Clone, Serialize)]
+pub struct Play {
+    /// The step's title.
+    pub step: String,
+    /// `start`, `solution`, or the wrong solution's name.
+    pub play: String,
+    /// It went as it has to.
+    pub ok: bool,
+    /// The line of the exercise file that it is about.
+    pub line: usize,
+    /// What is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// What the checks and the last command said.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub said: Vec<String>,
+}
+
+/// Plays all of an exercise: the reference from first step to last, then each wrong solution from a fresh start.
+pub fn exercise(stage: &Stage, course: &Course, exercise: &Exercise, cancel: &Cancel) -> Outcome<Vec<Play>> {
+    let mut plays = Vec::new();
+    let mut run = Run::begin(stage, course, exercise, cancel)?;
+    let reference = run.reference(&mut plays);
+    run.end()?;
+    reference?;
+    if plays.iter().any(|play| !play.ok) {
+        // Every wrong solution stands on the reference of the steps before it.
+        return Ok(plays);
+    }
+    for (index, step) in exercise.steps.iter().enumerate() {
+        for wrong in &step.wrongs {
+            if cancel.is_cancelled() {
+                return Ok(plays);
+            }
+            let mut run = Run::begin(stage, course, exercise, cancel)?;
+            let play = run.wrong(index, wrong);
+            run.end()?;
+            plays.push(play?);
+        }
+    }
+    Ok(plays)
+}
+
+/// The jobs of one run: those of the runs before stay in the lab's list.
+struct NewJobs {
+    lab: LabClient,
+    before: Option<u64>,
+}
+
+impl JobSource for NewJobs {
+    fn jobs(&self) -> Result<Vec<JobFacts>, String> {
+        let mut jobs = self.lab.jobs().map_err(|problem| problem.what)?;
+        jobs.retain(|job| Some(job.id) > self.before);
+        Ok(jobs.into_iter().map(JobFacts::from).collect())
+    }
+}
+
+/// One run through an exercise, in topics of its own.
+struct Run<'a> {
+    course: &'a Course,
+    exercise: &'a Exercise,
+    lab: Option<&'a LabClient>,
+    target: Target,
+    context: CheckContext,
+    patience: Duration,
+    folder: tempfile::TempDir,
+    cancel: &'a Cancel,
+}
+
+impl<'a> Run<'a> {
+    fn begin(
+        stage: &'a Stage,
+        course: &'a Course,
+        exercise: &'a Exercise,
+        cancel: &'a Cancel,
+    ) -> Outcome<Self> {
+        let mut target = stage.target.clone();
+        if !stage.own {
+            let id = Uuid::new_v4().simple().to_string();
+            target.prefix = format!("{}author-check-{}-", target.prefix, &id[..8]);
+        }
+        let folder = tempfile::tempdir()
+            .map_err(|error| Problem::new(format!("no temporary folder can be made: {error}")))?;
+        copy_files(course, exercise, folder.path())?;
+        let jobs = match &stage.lab {
+            None => None,
+            Some(lab) => {
+                let before = lab.jobs().unwrap_or_default().iter().map(|job| job.id).max();
+                let lab = lab.clone();
+                Some(Box::new(NewJobs { lab, before }) as Box<dyn JobSource + Send>)
+            }
+        };
+        let context = CheckContext::new(&target, jobs).map_err(|error| {
+            Problem::new(format!("the lab's cluster can't be reached: {error}")).exit(Exit::NoLab)
+        })?;
+        Ok(Self {
+            course,
+            exercise,
+            lab: stage.lab.as_ref(),
+            target,
+            context,
+            patience: stage.patience,
+            folder,
+            cancel,
+        })
+    }
+
+    /// Takes away all that the run has made: what has its prefix, or all of an own lab.
+    fn end(self) -> Outcome<()> {
+        if let Some(lab) = self.lab {
+            let names = setup::names(self.exercise);
+            for job in lab.jobs().unwrap_or_default() {
+                if !job.state.is_ended() && names.jobs.contains(&job.name) {
+                    // A job that ended meanwhile refuses, and that is as good.
+                    drop(lab.stop_job(&job.id.to_string())?);
+                }
+            }
+        }
+        let admin = Admin::new(&self.target, Duration::from_secs(10)).map_err(unreachable)?;
+        let topics = admin.topics().map_err(unreachable)?;
+        let groups = admin.groups().map_err(unreachable)?;
+        let all = setup::Names {
+            topics: topics
+                .into_iter()
+                .filter(|topic| !topic.internal)
+                .map(|topic| topic.name)
+                .collect(),
+            groups: groups.into_iter().map(|group| group.name).collect(),
+            ..setup::Names::default()
+        };
+        setup::clean(&all, &self.target).map(drop)
+    }
+
+    fn open(&mut self, step: &Step) -> Outcome<()> {
+        self.context.clear_answers();
+        setup::run(self.course, self.exercise, step, &self.target)
+    }
+
+    fn type_script(&mut self, step: &Step, script: &Script) -> Outcome<Said> {
+        let mut typist = Typist {
+            target: &self.target,
+            lab: self.lab,
+            folder: self.folder.path(),
+            context: &mut self.context,
+            step,
+            answered: Vec::new(),
+            last: Said::default(),
+            cancel: self.cancel,
+        };
+        script.play(&mut typist)?;
+        Ok(typist.last)
+    }
+
+    fn reference(&mut self, plays: &mut Vec<Play>) -> Outcome<()> {
+        for step in &self.exercise.steps {
+            self.open(step)?;
+            if step.checks.is_empty() {
+                continue;
+            }
+            let start = check::evaluate_all(&step.checks, &mut self.context);
+            let passed = start.iter().all(|result| result.passed);
+            plays.push(Play {
+                step: step.title.clone(),
+                play: "start".into(),
+                ok: !passed,
+                line: step.checks[0].line,
+                problem: passed.then(|| "the checks pass before the learner has done anything".into()),
+                said: if passed {
+                    said(&start, &Said::default())
+                } else {
+                    Vec::new()
+                },
+            });
+            let last = self.type_script(step, &step.solution)?;
+            let results = self.until(step, |results| results.iter().all(|result| result.passed));
+            let passed = results.iter().all(|result| result.passed);
+            let line = step
+                .solution
+                .commands
+                .first()
+                .map_or(step.line, |command| command.line);
+            plays.push(Play {
+                step: step.title.clone(),
+                play: "solution".into(),
+                ok: passed && !last.endless,
+                line,
+                problem: if passed {
+                    last.endless.then(|| endless(&last))
+                } else {
+                    Some("the solution does not pass".into())
+                },
+                said: if passed { Vec::new() } else { said(&results, &last) },
+            });
+            if !passed || self.cancel.is_cancelled() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn wrong(&mut self, index: usize, wrong: &Wrong) -> Outcome<Play> {
+        for step in &self.exercise.steps[..index] {
+            self.open(step)?;
+            self.type_script(step, &step.solution)?;
+            if !step.checks.is_empty() {
+                self.until(step, |results| results.iter().all(|result| result.passed));
+            }
+        }
+        let step = &self.exercise.steps[index];
+        self.open(step)?;
+        let last = self.type_script(step, &wrong.script)?;
+        let results = self.until(step, |results| missing(wrong, results).is_none());
+        let passed = results.iter().all(|result| result.passed);
+        let problem = if passed {
+            Some("the wrong solution passes".to_string())
+        } else if last.endless {
+            Some(endless(&last))
+        } else {
+            missing(wrong, &results).map(|expect| format!("no failing check says: {expect}"))
+        };
+        Ok(Play {
+            step: step.title.clone(),
+            play: wrong.name.clone(),
+            ok: problem.is_none(),
+            line: wrong.line,
+            said: if problem.is_some() {
+                said(&results, &last)
+            } else {
+                Vec::new()
+            },
+            problem,
+        })
+    }
+
+    /// Asks the checks until they are as wanted, or the time is over.
+    fn until(&mut self, step: &Step, mut wanted: impl FnMut(&[CheckResult]) -> bool) -> Vec<CheckResult> {
+        let deadline = Instant::now() + self.patience;
+        loop {
+            let results = check::evaluate_all(&step.checks, &mut self.context);
+            if wanted(&results) || Instant::now() >= deadline || self.cancel.is_cancelled() {
+                return results;
+            }
+            std::thread::park_timeout(PAUSE);
+        }
+    }
+}
+
+fn unreachable(error: crate::kafka::KafkaError) -> Problem {
+    Problem::new(format!("the lab's cluster can't be reached: {error}")).exit(Exit::NoLab)
+}
+
+/// The first expectation that no failing check meets.
+fn missing<'w>(wrong: &'w Wrong, results: &[CheckResult]) -> Option<&'w str> {
+    let squeeze = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let failing: Vec<String> = results
+        .iter()
+        .filter(|result| !result.passed)
+        .map(CheckResult::text)
+        .collect();
+    wrong
+        .expects
+        .iter()
+        .find(|expect| !failing.iter().any(|text| text.contains(&squeeze(expect))))
+        .map(String::as_str)
+}
+
+fn endless(said: &Said) -> String {
+    format!(
+        "'{}' did not end within {} s (a consumer ends with --max-messages or --timeout-ms)",
+        said.command,
+        COMMAND_LIMIT.as_secs()
+    )
+}
+
+fn said(results: &[CheckResult], last: &Said) -> Vec<String> {
+    let mut lines: Vec<String> = results
+        .iter()
+        .map(|result| format!("[{}] {}", if result.passed { 'x' } else { ' ' }, result.text()))
+        .collect();
+    if !last.command.is_empty() {
+        lines.push(format!("$ {}", last.command));
+        let output: Vec<&str> = last.output.lines().collect();
+        let from = output.len().saturating_sub(8);
+        lines.extend(output[from..].iter().map(|line| (*line).to_string()));
+    }
+    lines
+}
+
+/// Why an exercise can't be played on this lab.
+pub fn hindrance(stage: &Stage, exercise: &Exercise) -> Option<String> {
+    let Some(lab) = &stage.lab else {
+        return (!exercise.needs.is_empty()).then(|| "it needs more than a cluster".to_string());
+    };
+    let needs: Vec<&str> = exercise.needs.iter().map(|need| need.word()).collect();
+    let missing = lab.capabilities().missing(&needs);
+    if !missing.is_empty() {
+        return Some(format!(
+            "this lab ({}) has no {}",
+            lab.backend(),
+            missing.join(", ")
+        ));
+    }
+    let brokers = lab.brokers_configured();
+    (brokers < exercise.brokers as usize).then(|| {
+        format!(
+            "it needs {} brokers, and this lab has {brokers}",
+            exercise.brokers
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,229 @@
+//! What checks look at, and what they remember between two rounds.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::AskError;
+use crate::jobs::status::JobStatus;
+use crate::kafka::{Admin, GroupListing, KafkaResult, Scanner, Target, Topic};
+use crate::lab::LabClient;
+
+/// Most records of a topic that a check looks at; what comes after them is counted only.
+const RECORDS_LIMIT: usize = 50_000;
+/// Most bytes of keys and values that are kept of a topic.
+const BYTES_LIMIT: usize = 32 * 1024 * 1024;
+/// Most records that one look reads; the next one goes on from there.
+const SCAN_LIMIT: usize = 20_000;
+/// No look at one topic takes longer.
+const TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A job as checks see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobFacts {
+    /// The sink table of its `INSERT INTO`.
+    pub name: String,
+    /// `created`, `running`, `finished`, `failed` or `stopped`.
+    pub state: &'static str,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// Records dropped because their window was closed.
+    pub late: u64,
+    /// Windows that have rows and are not closed.
+    pub windows_open: usize,
+    /// Its watermark in ms since 1970; `None` before the first event.
+    pub watermark_ms: Option<i64>,
+}
+
+impl From<JobStatus> for JobFacts {
+    fn from(job: JobStatus) -> Self {
+        Self {
+            name: job.name,
+            state: job.state.word(),
+            error: job.error,
+            late: job.late,
+            windows_open: job.windows_open.len(),
+            watermark_ms: job.watermark_ms,
+        }
+    }
+}
+
+/// Who knows the running jobs: the lab's process.
+pub trait JobSource {
+    /// All jobs, oldest first; the error says in a sentence why they can't be known.
+    fn jobs(&self) -> Result<Vec<JobFacts>, String>;
+}
+
+impl JobSource for LabClient {
+    fn jobs(&self) -> Result<Vec<JobFacts>, String> {
+        let jobs = self.jobs().map_err(|problem| problem.what)?;
+        Ok(jobs.into_iter().map(JobFacts::from).collect())
+    }
+}
+
+/// Asks the cluster and the jobs, and keeps what need not be asked twice.
+pub struct CheckContext {
+    /// How the cluster is reached.
+    target: Target,
+    admin: Admin,
+    jobs: Option<Box<dyn JobSource + Send>>,
+    answers: BTreeMap<String, String>,
+    records: BTreeMap<String, TopicRecords>,
+    round: Round,
+}
+
+/// What was asked in this round.
+#[derive(Default)]
+struct Round {
+    topics: Option<Vec<Topic>>,
+    groups: Option<Vec<GroupListing>>,
+    jobs: Option<Vec<JobFacts>>,
+}
+
+impl CheckContext {
+    /// A context for the cluster at `target`; without `jobs`, checks of jobs say that this lab has none.
+    pub fn new(target: &Target, jobs: Option<Box<dyn JobSource + Send>>) -> KafkaResult<Self> {
+        Ok(Self {
+            target: target.clone(),
+            admin: Admin::new(target, TIMEOUT)?,
+            jobs,
+            answers: BTreeMap::new(),
+            records: BTreeMap::new(),
+            round: Round::default(),
+        })
+    }
+
+    /// The learner's answer to the question of an answer check.
+    pub fn set_answer(&mut self, question: &str, answer: &str) {
+        self.answers.insert(question.to_string(), answer.to_string());
+    }
+
+    /// Takes all answers back (reset, or another step).
+    pub fn clear_answers(&mut self) {
+        self.answers.clear();
+    }
+
+    pub(super) fn answer(&self, question: &str) -> Option<&str> {
+        self.answers.get(question).map(String::as_str)
+    }
+
+    /// How the cluster is reached.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// For administration, with the same limits as the checks.
+    pub fn admin(&self) -> &Admin {
+        &self.admin
+    }
+
+    /// Forgets topics, groups and jobs of the last round: the next check asks anew.
+    pub fn new_round(&mut self) {
+        self.round = Round::default();
+    }
+
+    /// All topics, by name.
+    pub(super) fn topics(&mut self) -> Result<&[Topic], AskError> {
+        if self.round.topics.is_none() {
+            self.round.topics = Some(self.admin.topics()?);
+        }
+        Ok(self.round.topics.as_deref().unwrap_or_default())
+    }
+
+    pub(super) fn topic(&mut self, name: &str) -> Result<Option<Topic>, AskError> {
+        Ok(self.topics()?.iter().find(|topic| topic.name == name).cloned())
+    }
+
+    pub(super) fn groups(&mut self) -> Result<&[GroupListing], AskError> {
+        if self.round.groups.is_none() {
+            self.round.groups = Some(self.admin.groups()?);
+        }
+        Ok(self.round.groups.as_deref().unwrap_or_default())
+    }
+
+    pub(super) fn jobs(&mut self) -> Result<&[JobFacts], AskError> {
+        if self.round.jobs.is_none() {
+            let source = self
+                .jobs
+                .as_ref()
+                .ok_or_else(|| AskError::Lab("this lab runs no jobs".into()))?;
+            self.round.jobs = Some(source.jobs().map_err(AskError::Lab)?);
+        }
+        Ok(self.round.jobs.as_deref().unwrap_or_default())
+    }
+
+    /// The records of a topic as far as they were read up to now.
+    pub(super) fn records(&mut self, topic: &str) -> Result<&TopicRecords, AskError> {
+        if !self.records.contains_key(topic) {
+            let scanner = Scanner::new(&self.target, topic, TIMEOUT)?;
+            self.records.insert(topic.to_string(), TopicRecords::new(scanner));
+        }
+        let Some(records) = self.records.get_mut(topic) else {
+            return Err(AskError::Lab(format!("{topic} can't be read")));
+        };
+        records.read_on()?;
+        Ok(records)
+    }
+}
+
+/// One record, as much of it as checks need.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Seen {
+    pub(super) partition: i32,
+    pub(super) key: Option<Vec<u8>>,
+    /// The value, where it is JSON.
+    pub(super) value: Option<Value>,
+}
+
+/// What was read of a topic.
+pub(super) struct TopicRecords {
+    scanner: Scanner,
+    pub(super) exists: bool,
+    pub(super) seen: Vec<Seen>,
+    /// Records after the limit, which are only counted.
+    pub(super) beyond: u64,
+    bytes: usize,
+}
+
+impl TopicRecords {
+    fn new(scanner: Scanner) -> Self {
+        Self {
+            scanner,
+            exists: false,
+            seen: Vec::new(),
+            beyond: 0,
+            bytes: 0,
+        }
+    }
+
+    fn read_on(&mut self) -> KafkaResult<()> {
+        let mut new = Vec::new();
+        let mut beyond = 0;
+        let mut bytes = 0;
+        let (kept, before) = (self.seen.len(), self.bytes);
+        let scanned = self.scanner.scan(SCAN_LIMIT, |record| {
+            let size = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
+            if kept + new.len() >= RECORDS_LIMIT || before + bytes + size > BYTES_LIMIT {
+                beyond += 1;
+                return;
+            }
+            bytes += size;
+            new.push(Seen {
+                partition: record.partition,
+                key: record.key.map(<[u8]>::to_vec),
+                value: record.value.and_then(|value| serde_json::from_slice(value).ok()),
+            });
+        })?;
+        if scanned.restarted || !scanned.exists {
+            self.seen.clear();
+            self.beyond = 0;
+            self.bytes = 0;
+        }
+        self.exists = scanned.exists;
+        self.bytes += bytes;
+        self.beyond += beyond;
+        self.seen.append(&mut new);
+        Ok(())
+    }
+}

@@ -1,0 +1,183 @@
+//! `group = …`: how far a consumer group has read.
+
+use std::collections::BTreeMap;
+
+use super::wording::count;
+use super::{AskError, CheckContext, Finding, topic};
+use crate::course::checks::GroupCheck;
+use crate::course::located::did_you_mean;
+use crate::kafka::{At, GroupState};
+
+pub(super) fn look(check: &GroupCheck, context: &mut CheckContext) -> Result<Finding, AskError> {
+    let name = &check.group;
+    let listing = context
+        .groups()?
+        .iter()
+        .find(|group| group.name == *name)
+        .cloned();
+    let gone = listing.is_none_or(|group| group.state == GroupState::Dead);
+    if gone && check.members == Some(0) && check.read.is_none() && check.committed.is_empty() {
+        return Ok(Finding::pass(format!("group {name} has no member")));
+    }
+    if gone {
+        return missing(name, context);
+    }
+    let members = match context.admin().group(name)? {
+        Some(group) => group.members.len() as u64,
+        None => 0,
+    };
+    if let Some(topic) = &check.topic
+        && let Some(finding) = offsets(check, topic, members, context)?
+    {
+        return Ok(finding);
+    }
+    if let Some(wanted) = check.members.map(u64::from).filter(|wanted| *wanted != members) {
+        let finding = Finding::fail(format!(
+            "{name} has {} now, and this step needs {wanted}",
+            count(members, "member")
+        ));
+        return Ok(finding.advise(if members > wanted {
+            format!("Stop a consumer of {name} with Ctrl-C; one that was killed leaves when its session times out.")
+        } else {
+            format!("Start a consumer with --group {name} in another terminal.")
+        }));
+    }
+    Ok(Finding::pass(match members {
+        0 => "no member now".to_string(),
+        members => format!("{} now", count(members, "member")),
+    }))
+}
+
+fn missing(name: &str, context: &mut CheckContext) -> Result<Finding, AskError> {
+    let finding = Finding::fail(format!("there is no group '{name}' yet"));
+    let others: Vec<&str> = context
+        .groups()?
+        .iter()
+        .map(|group| group.name.as_str())
+        .collect();
+    if let Some(near) = did_you_mean(name, others.iter().copied()) {
+        return Ok(finding.advise(format!("You have '{near}'; did you mean '{name}'?")));
+    }
+    if others.iter().any(|other| other.starts_with("console-consumer-")) {
+        return Ok(finding.advise(format!(
+            "A consumer without --group reads in a new group each time: add --group {name}"
+        )));
+    }
+    Ok(finding.advise(format!("A consumer makes it: --group {name}")))
+}
+
+fn offsets(
+    check: &GroupCheck,
+    name: &str,
+    members: u64,
+    context: &mut CheckContext,
+) -> Result<Option<Finding>, AskError> {
+    let group = &check.group;
+    let Some(topic) = context.topic(name)? else {
+        return topic::missing(name, context).map(Some);
+    };
+    let committed: BTreeMap<i32, i64> = context
+        .admin()
+        .committed(group)?
+        .into_iter()
+        .filter(|((of, _), _)| of == name)
+        .map(|((_, partition), offset)| (partition, offset))
+        .collect();
+    let ids: Vec<i32> = topic.partitions.iter().map(|partition| partition.id).collect();
+    if let Some(wanted) = check.read {
+        let starts: BTreeMap<i32, Option<i64>> = context
+            .admin()
+            .offsets(name, &ids, At::Earliest)?
+            .into_iter()
+            .collect();
+        let start = |partition: &i32| starts.get(partition).copied().flatten().unwrap_or(0);
+        let read: i64 = committed
+            .iter()
+            .map(|(partition, offset)| (offset - start(partition)).max(0))
+            .sum();
+        if (read as u64) < wanted {
+            return Ok(Some(not_read(group, name, read, wanted, members, &committed)));
+        }
+    }
+    for (partition, wanted) in &check.committed {
+        let partition: i32 = partition.parse().unwrap_or(-1);
+        let has = committed.get(&partition);
+        if has == Some(&(*wanted as i64)) {
+            continue;
+        }
+        let found = match has {
+            Some(has) => {
+                format!("{group} is at offset {has} in partition {partition}, and this step needs {wanted}")
+            }
+            None => {
+                format!(
+                    "{group} has committed nothing in partition {partition}, and this step needs {wanted}"
+                )
+            }
+        };
+        return Ok(Some(
+            Finding::fail(found).advise(move_offsets(group, name, members)),
+        ));
+    }
+    if let Some(wanted) = check.lag {
+        let ends = context.admin().offsets(name, &ids, At::Latest)?;
+        let starts: BTreeMap<i32, Option<i64>> = context
+            .admin()
+            .offsets(name, &ids, At::Earliest)?
+            .into_iter()
+            .collect();
+        let lag: i64 = ends
+            .iter()
+            .map(|(partition, end)| {
+                let start = starts.get(partition).copied().flatten().unwrap_or(0);
+                end.unwrap_or(0) - committed.get(partition).copied().unwrap_or(start)
+            })
+            .sum();
+        if lag.max(0) as u64 != wanted {
+            let finding = Finding::fail(format!(
+                "the lag of {group} is {lag}, and this step needs {wanted}"
+            ));
+            return Ok(Some(finding.advise(if lag as u64 > wanted {
+                format!(
+                    "A consumer with --group {group} reads the rest; it commits every 5 s and when it ends."
+                )
+            } else {
+                move_offsets(group, name, members)
+            })));
+        }
+    }
+    Ok(None)
+}
+
+fn not_read(
+    group: &str,
+    topic: &str,
+    read: i64,
+    wanted: u64,
+    members: u64,
+    committed: &BTreeMap<i32, i64>,
+) -> Finding {
+    let finding = Finding::fail(format!("{group} has read {read} of {wanted} so far"));
+    if members > 0 {
+        finding.advise("A consumer commits every 5 s, and when it ends (Ctrl-C).")
+    } else if committed.is_empty() {
+        finding.advise(format!("{group} has committed no offset in {topic}."))
+    } else {
+        finding.advise(format!(
+            "A group without a committed offset starts at the end, unless its consumer says --from-beginning; \
+             one that has committed goes on from there. `reset` begins anew, or move the offsets: \
+             kafka-consumer-groups --reset-offsets --to-earliest --group {group} --topic {topic} --execute"
+        ))
+    }
+}
+
+fn move_offsets(group: &str, topic: &str, members: u64) -> String {
+    let stop = if members > 0 {
+        format!("Stop its {} first; then move", count(members, "member"))
+    } else {
+        "Move".to_string()
+    };
+    format!(
+        "{stop} the offsets: kafka-consumer-groups --reset-offsets --group {group} --topic {topic} … --execute"
+    )
+}

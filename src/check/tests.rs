@@ -1,0 +1,189 @@
+//! Every kind of check against a cluster, with the sentences that a learner gets.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::*;
+use crate::course::Files;
+use crate::course::model::Course;
+use crate::home::{Readers, write_atomic};
+use crate::kafka::{Admin, NewTopic, Target};
+
+/// A course of one exercise with this setup and these checks.
+fn course(setup: &str, checks: &[&str], data: &str) -> (tempfile::TempDir, Course) {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |name: &str, text: &str| {
+        write_atomic(&folder.path().join(name), text.as_bytes(), Readers::Anyone).unwrap();
+    };
+    put(
+        "exercises/course.toml",
+        "id = \"t\"\ntitle = \"T\"\n[[module]]\nnumber = 1\ntitle = \"M\"\nexercises = [\"1.1\"]\n",
+    );
+    let mut text = format!(
+        "+++\nid = \"1.1\"\ntitle = \"T\"\nminutes = 1\n+++\nWhy.\n\n## Step\nTask.\n\n```toml setup\n{setup}\n```\n"
+    );
+    for check in checks {
+        writeln!(text, "```toml check\n{check}\n```").unwrap();
+    }
+    text.push_str("```hint\nh\n```\n```solution\nanswer 1\n```\n");
+    put("exercises/1.1/exercise.md", &text);
+    put("exercises/1.1/data/rides.jsonl", data);
+    let course = Course::from_files(&Files::folder(folder.path()).unwrap());
+    let course = course.unwrap_or_else(|problem| panic!("{}", problem.render()));
+    (folder, course)
+}
+
+const RIDES: &str = "{\"driver\":\"d-17\",\"time\":\"2026-03-01T18:00:00Z\",\"minutes\":12}\n\
+                     {\"driver\":\"d-2\",\"time\":\"2026-03-01T18:00:01Z\",\"minutes\":5}\n\
+                     {\"driver\":\"d-17\",\"time\":\"2026-03-01T18:00:02Z\",\"minutes\":7}\n\
+                     {\"driver\":\"d-9\",\"time\":\"2026-03-01T18:00:03Z\",\"minutes\":3}\n";
+
+const SETUP: &str = "[[topic]]\nname = \"rides\"\npartitions = 3\n\
+    [[produce]]\ntopic = \"rides\"\nfile = \"data/rides.jsonl\"\nkey = \"driver\"\ntime = \"time\"\n\
+    [[topic]]\nname = \"loose\"\npartitions = 2\n\
+    [[produce]]\ntopic = \"loose\"\nfile = \"data/rides.jsonl\"\n\
+    [[topic]]\nname = \"ridse\"\n\
+    [[commit]]\ngroup = \"map\"\ntopic = \"loose\"\noffsets = [2, 1]\n";
+
+/// An embedded cluster and how it is reached; `STREAMLINGS_TEST_BOOTSTRAP` names another one, to compare.
+pub(crate) fn cluster() -> (Option<streamlings_broker::Cluster>, Target) {
+    let prefix = format!("course-{}-", uuid::Uuid::new_v4());
+    let (cluster, bootstrap) = if let Ok(bootstrap) = std::env::var("STREAMLINGS_TEST_BOOTSTRAP") {
+        (None, bootstrap)
+    } else {
+        let cluster = streamlings_broker::Cluster::builder().start().unwrap();
+        let bootstrap = cluster.bootstrap().to_string();
+        (Some(cluster), bootstrap)
+    };
+    (
+        cluster,
+        Target {
+            prefix,
+            ..Target::new(bootstrap)
+        },
+    )
+}
+
+fn told(results: &[CheckResult]) -> String {
+    let lines = results.iter().map(|result| {
+        let mark = if result.passed { 'x' } else { ' ' };
+        format!("[{mark}] {}", result.text())
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn each_mistake_gets_an_answer_about_itself() {
+    let checks = [
+        "topic = \"rides\"\npartitions = 3",
+        "topic = \"rides\"\npartitions = 4",
+        "topic = \"rides\"\npartitions = 1",
+        "topic = \"rides\"\nconfig = { \"retention.ms\" = \"1000\" }",
+        "topic = \"rides\"\nexists = false",
+        "topic = \"rides\"\nreplicas = 3",
+        "topic = \"lose\"",
+        "records = \"rides\"\ncount = 4\nkeyed = true\nkey-partition = \"one\"",
+        "records = \"rides\"\ncount = 10",
+        "records = \"rides\"\ncount = 2",
+        "records = \"rides\"\ncount = 2\nwhere = { driver = \"d-17\" }",
+        "records = \"rides\"\nat-least = 1\nkey = \"d-99\"",
+        "records = \"rides\"\npartitions-used = 9",
+        "records = \"ridse\"\nat-least = 5\nkeyed = true",
+        "records = \"loose\"\nkeyed = true",
+        "records = \"loose\"\nkey-partition = \"one\"\nwhere = { minutes = 12 }",
+        "records = \"loose\"\nkey-partition = \"one\"",
+        "records = \"loose\"\nat-least = 1\nkey = \"d-17\"",
+        "group = \"map\"\ntopic = \"loose\"\nread = 3",
+        "group = \"map\"\ntopic = \"loose\"\nread = 4",
+        "group = \"map\"\ntopic = \"loose\"\nlag = 1",
+        "group = \"map\"\ntopic = \"loose\"\nlag = 0",
+        "group = \"map\"\ntopic = \"loose\"\ncommitted = { \"0\" = 2, \"1\" = 0 }",
+        "group = \"map\"\nmembers = 0",
+        "group = \"map\"\nmembers = 2",
+        "group = \"mpa\"\nmembers = 1",
+        "rows = \"rides\"\ncontains = [ { driver = \"d-2\", minutes = 5 } ]",
+        "rows = \"rides\"\ncontains = [ { driver = \"d-2\", minutes = 6 } ]",
+        "rows = \"ridse\"\ncount = 1\ntip = \"Send one more ride.\"",
+        "job = \"rides_per_minute\"\nstate = \"running\"",
+        "answer = \"How many?\"\naccept = [\"4\"]",
+        "answer = \"Which?\"\naccept = [\"4\"]\nwrong = { \"3\" = \"That is the number of partitions.\" }",
+        "answer = \"Where is d-17?\"\nfrom = { partition-of-key = \"d-17\", topic = \"rides\" }",
+    ];
+    let (_folder, course) = course(SETUP, &checks, RIDES);
+    let exercise = course.exercise("1.1").unwrap();
+    let step = &exercise.steps[0];
+    let (_cluster, target) = cluster();
+    setup::run(&course, exercise, step, &target).unwrap();
+    let mut context = CheckContext::new(&target, None).unwrap();
+    context.set_answer("Which?", "3");
+    context.set_answer("Where is d-17?", "7");
+    let first = told(&evaluate_all(&step.checks, &mut context));
+    insta::assert_snapshot!(first);
+    assert_eq!(
+        told(&evaluate_all(&step.checks, &mut context)),
+        first,
+        "a check only looks"
+    );
+
+    // Once more: nothing is written twice, and what the group committed stays.
+    setup::run(&course, exercise, step, &target).unwrap();
+    assert_eq!(told(&evaluate_all(&step.checks, &mut context)), first);
+
+    let names = setup::names(exercise);
+    assert_eq!(setup::clean(&names, &target).unwrap(), Vec::<String>::new());
+    let after = evaluate_all(&step.checks, &mut context);
+    assert_eq!(after[0].found, "there is no topic 'rides'");
+    assert!(after[4].passed, "{after:?}");
+    assert!(after[18].found.contains("no group 'map'"), "{:?}", after[18]);
+}
+
+#[test]
+fn a_seed_is_where_java_would_put_it() {
+    // The partitions are those that the console producer of Apache Kafka 4.3.1 chose for these keys.
+    let rides = ["d-17", "d-2", "d-3", "d-4", "d-5"]
+        .map(|key| format!("{{\"driver\":\"{key}\",\"time\":\"2026-03-01T18:00:00Z\"}}"));
+    let (_folder, course) = course(SETUP, &["topic = \"rides\""], &rides.join("\n"));
+    let exercise = course.exercise("1.1").unwrap();
+    let (_cluster, target) = cluster();
+    setup::run(&course, exercise, &exercise.steps[0], &target).unwrap();
+    let mut context = CheckContext::new(&target, None).unwrap();
+    let by_key: BTreeMap<_, _> = context
+        .records("rides")
+        .unwrap()
+        .seen
+        .iter()
+        .map(|seen| {
+            (
+                String::from_utf8(seen.key.clone().unwrap()).unwrap(),
+                seen.partition,
+            )
+        })
+        .collect();
+    insta::assert_debug_snapshot!(by_key, @r#"
+    {
+        "d-17": 2,
+        "d-2": 2,
+        "d-3": 2,
+        "d-4": 0,
+        "d-5": 1,
+    }
+    "#);
+}
+
+#[test]
+fn a_topic_that_is_in_the_way_is_said() {
+    let (_cluster, target) = cluster();
+    let admin = Admin::new(&target, std::time::Duration::from_secs(10)).unwrap();
+    let new = NewTopic {
+        name: "rides".into(),
+        partitions: Some(1),
+        replicas: Some(1),
+        ..NewTopic::default()
+    };
+    admin.create_topic(&new).unwrap();
+    let (_folder, course) = course(SETUP, &["topic = \"rides\""], RIDES);
+    let exercise = course.exercise("1.1").unwrap();
+    let problem = setup::run(&course, exercise, &exercise.steps[0], &target).unwrap_err();
+    assert!(problem.what.contains("is there with 1 partition,"), "{problem}");
+    assert!(problem.next.unwrap().contains("reset"));
+}

@@ -1,0 +1,252 @@
+//! The declarative checks of a step, as they are written. `crate::check` asks the cluster whether they hold.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// One check of a step: its question and where it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Check {
+    /// The question to the lab.
+    pub kind: CheckKind,
+    /// The line of the exercise file on which it begins.
+    pub line: usize,
+}
+
+/// The kinds of check; the key that names the subject decides.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum CheckKind {
+    /// `topic = …`
+    Topic(TopicCheck),
+    /// `records = …`
+    Records(RecordsCheck),
+    /// `group = …`
+    Group(GroupCheck),
+    /// `job = …`
+    Job(JobCheck),
+    /// `rows = …`
+    Rows(RowsCheck),
+    /// `answer = …`
+    Answer(AnswerCheck),
+}
+
+/// The keys that name a check's subject.
+pub const SUBJECTS: &[&str] = &["topic", "records", "group", "job", "rows", "answer"];
+
+/// A topic exists, and looks like this.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TopicCheck {
+    /// The topic's name.
+    pub topic: String,
+    /// How many partitions it has.
+    #[schemars(range(min = 1, max = 1000))]
+    pub partitions: Option<u32>,
+    /// How many replicas each partition has.
+    #[schemars(range(min = 1, max = 9))]
+    pub replicas: Option<u32>,
+    /// Topic configuration as `kafka-configs` shows it.
+    #[serde(default)]
+    pub config: BTreeMap<String, String>,
+    /// Write `false` for a topic that must be gone.
+    pub exists: Option<bool>,
+    /// The line with the box, if the lab's own wording is not right.
+    pub label: Option<String>,
+    /// Added to what a failing check says.
+    pub tip: Option<String>,
+}
+
+/// A topic holds these records.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RecordsCheck {
+    /// The topic's name.
+    pub records: String,
+    /// Exactly so many records.
+    pub count: Option<u64>,
+    /// So many records or more.
+    pub at_least: Option<u64>,
+    /// Every record has a key.
+    pub keyed: Option<bool>,
+    /// `"one"`: all records of one key are in one partition.
+    pub key_partition: Option<KeyPartition>,
+    /// So many partitions hold records.
+    #[schemars(range(min = 1, max = 1000))]
+    pub partitions_used: Option<u32>,
+    /// Only records whose JSON value has these fields.
+    #[serde(default, rename = "where")]
+    pub fields: BTreeMap<String, Value>,
+    /// Only records with this key.
+    pub key: Option<String>,
+    /// The line with the box, if the lab's own wording is not right.
+    pub label: Option<String>,
+    /// Added to what a failing check says.
+    pub tip: Option<String>,
+}
+
+/// Where the records of one key may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyPartition {
+    /// All in one partition.
+    One,
+}
+
+/// A consumer group has read this far.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct GroupCheck {
+    /// The group's name.
+    pub group: String,
+    /// The topic that it reads.
+    pub topic: Option<String>,
+    /// The committed offsets of all partitions add up to so many or more.
+    pub read: Option<u64>,
+    /// Records between the committed offsets and the ends, over all partitions.
+    pub lag: Option<u64>,
+    /// Committed offset per partition.
+    #[serde(default)]
+    pub committed: BTreeMap<String, u64>,
+    /// So many members now.
+    pub members: Option<u32>,
+    /// The line with the box, if the lab's own wording is not right.
+    pub label: Option<String>,
+    /// Added to what a failing check says.
+    pub tip: Option<String>,
+}
+
+/// A job is in this state.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct JobCheck {
+    /// The job's name: its sink table, or the file's name without `.sql`.
+    pub job: String,
+    /// Its state.
+    pub state: Option<JobState>,
+    /// So many records were late.
+    pub late: Option<u64>,
+    /// So many windows are open.
+    pub windows_open: Option<u64>,
+    /// Its watermark has reached this time (RFC 3339).
+    pub watermark_at_least: Option<String>,
+    /// The line with the box, if the lab's own wording is not right.
+    pub label: Option<String>,
+    /// Added to what a failing check says.
+    pub tip: Option<String>,
+}
+
+/// The states of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobState {
+    /// It runs.
+    Running,
+    /// Its input ended and it is done.
+    Finished,
+    /// It was stopped with `job stop`.
+    Stopped,
+    /// It ended with an error.
+    Failed,
+}
+
+impl JobState {
+    /// The word, as it is written in a check.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Finished => "finished",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// A job's output topic holds these rows.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RowsCheck {
+    /// The output topic.
+    pub rows: String,
+    /// Rows that are there; each names the fields that matter.
+    #[serde(default)]
+    pub contains: Vec<BTreeMap<String, Value>>,
+    /// So many rows in all.
+    pub count: Option<u64>,
+    /// The line with the box, if the lab's own wording is not right.
+    pub label: Option<String>,
+    /// Added to what a failing check says.
+    pub tip: Option<String>,
+}
+
+/// The learner has answered a question.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct AnswerCheck {
+    /// The question.
+    pub answer: String,
+    /// Answers that are right.
+    #[serde(default)]
+    pub accept: Vec<String>,
+    /// The right answer as the cluster knows it.
+    pub from: Option<AnswerFrom>,
+    /// What to say to an answer that a mistake leads to.
+    #[serde(default)]
+    pub wrong: BTreeMap<String, String>,
+    /// The line with the box, if the lab's own wording is not right.
+    pub label: Option<String>,
+    /// Added to what a failing check says.
+    pub tip: Option<String>,
+}
+
+/// An answer that depends on the cluster.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct AnswerFrom {
+    /// The partition that holds the records of this key.
+    pub partition_of_key: String,
+    /// In this topic.
+    pub topic: String,
+}
+
+impl CheckKind {
+    /// The author's own wording of the box.
+    pub fn label(&self) -> Option<&str> {
+        match self {
+            Self::Topic(check) => check.label.as_deref(),
+            Self::Records(check) => check.label.as_deref(),
+            Self::Group(check) => check.label.as_deref(),
+            Self::Job(check) => check.label.as_deref(),
+            Self::Rows(check) => check.label.as_deref(),
+            Self::Answer(check) => check.label.as_deref(),
+        }
+    }
+
+    /// The author's addition to what a failing check says.
+    pub fn tip(&self) -> Option<&str> {
+        match self {
+            Self::Topic(check) => check.tip.as_deref(),
+            Self::Records(check) => check.tip.as_deref(),
+            Self::Group(check) => check.tip.as_deref(),
+            Self::Job(check) => check.tip.as_deref(),
+            Self::Rows(check) => check.tip.as_deref(),
+            Self::Answer(check) => check.tip.as_deref(),
+        }
+    }
+
+    /// Takes away what only words it, so that a better wording leaves progress as it is.
+    pub(crate) fn forget_wording(&mut self) {
+        let (label, tip) = match self {
+            Self::Topic(check) => (&mut check.label, &mut check.tip),
+            Self::Records(check) => (&mut check.label, &mut check.tip),
+            Self::Group(check) => (&mut check.label, &mut check.tip),
+            Self::Job(check) => (&mut check.label, &mut check.tip),
+            Self::Rows(check) => (&mut check.label, &mut check.tip),
+            Self::Answer(check) => (&mut check.label, &mut check.tip),
+        };
+        *label = None;
+        *tip = None;
+    }
+}

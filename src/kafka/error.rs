@@ -1,0 +1,66 @@
+//! What went wrong between us and the cluster, in Kafka's own words.
+
+use rdkafka::error::RDKafkaErrorCode;
+
+/// An error of the cluster or of the way to it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct KafkaError {
+    /// The code, for decisions.
+    pub code: RDKafkaErrorCode,
+    /// Kafka's name of it, such as `TOPIC_ALREADY_EXISTS`; librdkafka's own start with an underscore (`_TIMED_OUT`).
+    pub name: String,
+    /// The broker's text where it sent one, else librdkafka's.
+    pub message: String,
+}
+
+/// The result of every call to the cluster.
+pub type KafkaResult<T> = Result<T, KafkaError>;
+
+impl KafkaError {
+    /// An error with the text that librdkafka has for its code.
+    pub fn of(code: RDKafkaErrorCode) -> Self {
+        Self {
+            code,
+            name: super::sys::name_of(code),
+            message: super::sys::text_of(code),
+        }
+    }
+
+    /// The call took longer than it may, or no broker could be reached.
+    pub fn is_timeout(&self) -> bool {
+        matches!(
+            self.code,
+            RDKafkaErrorCode::OperationTimedOut
+                | RDKafkaErrorCode::RequestTimedOut
+                | RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::TimedOutQueue
+                | RDKafkaErrorCode::Resolve
+        )
+    }
+
+    /// The topic or the partition isn't there.
+    pub fn is_unknown_topic(&self) -> bool {
+        matches!(
+            self.code,
+            RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownPartition
+                | RDKafkaErrorCode::UnknownTopicId
+        )
+    }
+}
+
+impl From<rdkafka::error::KafkaError> for KafkaError {
+    fn from(error: rdkafka::error::KafkaError) -> Self {
+        match error.rdkafka_error_code() {
+            Some(code) => Self::of(code),
+            None => Self {
+                code: RDKafkaErrorCode::InvalidArgument,
+                name: "_INVALID_ARG".into(),
+                message: error.to_string(),
+            },
+        }
+    }
+}

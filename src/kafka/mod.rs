@@ -1,0 +1,17 @@
+//! The Kafka client: how to reach the cluster, names with a prefix, administration.
+
+mod admin;
+mod error;
+mod model;
+mod scan;
+mod sys;
+mod target;
+
+pub use admin::Admin;
+pub use error::{KafkaError, KafkaResult};
+pub use model::{
+    At, Broker, ConfigChange, ConfigEntry, ConfigSource, Group, GroupListing, GroupState, Member, NewTopic,
+    Partition, PerPartition, Resource, Synonym, Topic, TopicPartition, Watermarks,
+};
+pub use scan::{Record, Scanned, Scanner};
+pub use target::{Target, is_secret};

@@ -1,0 +1,154 @@
+//! What the lab tells about itself, as JSON on the control interface and in `status --json`. Fields are only added.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::jobs::status::JobStatus;
+use crate::kafka::Target;
+
+/// Where the cluster runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BackendKind {
+    /// Apache Kafka in containers.
+    Docker,
+    /// The cluster of `streamlings-broker`, inside the lab's process.
+    Embedded,
+    /// A cluster that the user named.
+    External,
+}
+
+impl BackendKind {
+    /// The word on the command line and in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Embedded => "embedded",
+            Self::External => "external",
+        }
+    }
+
+    /// As a sentence calls it.
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::Docker => "Apache Kafka in Docker",
+            Self::Embedded => "embedded cluster",
+            Self::External => "external cluster",
+        }
+    }
+}
+
+impl fmt::Display for BackendKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// What a lab can do beyond speaking the Kafka protocol. Exercises name the ones that they need.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Capabilities {
+    /// A broker can be killed without warning.
+    pub kill_broker: bool,
+    /// A killed broker can be started again.
+    pub start_broker: bool,
+    /// The cluster's clock can be advanced.
+    pub advance_clock: bool,
+    /// Streaming jobs can run.
+    pub jobs: bool,
+}
+
+impl Capabilities {
+    /// Whether the capability of this name is there; `false` for a name that no lab knows.
+    pub fn has(self, name: &str) -> bool {
+        match name {
+            "kill_broker" => self.kill_broker,
+            "start_broker" => self.start_broker,
+            "advance_clock" => self.advance_clock,
+            "jobs" => self.jobs,
+            _ => false,
+        }
+    }
+
+    /// Those of `needs` that are not there, in their order.
+    pub fn missing<S: AsRef<str>>(self, needs: &[S]) -> Vec<&str> {
+        let needs = needs.iter().map(AsRef::as_ref);
+        needs.filter(|name| !self.has(name)).collect()
+    }
+}
+
+/// One broker of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BrokerStatus {
+    /// Its node id.
+    pub id: i32,
+    /// The host that clients are told to connect to.
+    pub host: String,
+    /// The port on that host.
+    pub port: u16,
+    /// Whether it serves now.
+    pub up: bool,
+}
+
+/// The lab as it is now: the object that `status --json` prints.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LabStatus {
+    /// Where the cluster runs.
+    pub backend: BackendKind,
+    /// `bootstrap.servers` of any client.
+    pub bootstrap: String,
+    /// What every topic and group name starts with on the cluster; empty when the cluster is the lab's own.
+    pub prefix: String,
+    /// Every broker that the lab knows, by id.
+    pub brokers: Vec<BrokerStatus>,
+    /// The jobs of this lab, ended ones too.
+    pub jobs: Vec<JobStatus>,
+    /// What this lab can do.
+    pub capabilities: Capabilities,
+    /// The lab's process.
+    pub pid: u32,
+    /// When that process started, RFC 3339 in UTC.
+    pub started: String,
+    /// The folder with the cluster's data, when it is on this machine and the lab's own.
+    pub data: Option<PathBuf>,
+    /// Why the cluster runs there.
+    pub reason: String,
+}
+
+impl LabStatus {
+    /// Whether any broker answers.
+    pub fn reachable(&self) -> bool {
+        self.brokers.iter().any(|broker| broker.up)
+    }
+}
+
+/// What stays the same as long as the process lives: a client asks for it once, when it connects.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct LabInfo {
+    pub(super) backend: BackendKind,
+    pub(super) target: Target,
+    pub(super) capabilities: Capabilities,
+    pub(super) brokers: usize,
+    pub(super) reason: String,
+    pub(super) pid: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_need_that_no_lab_knows_is_missing() {
+        let lab = Capabilities {
+            jobs: true,
+            ..Capabilities::default()
+        };
+        assert!(lab.missing(&["jobs"]).is_empty());
+        assert_eq!(
+            lab.missing(&["kill_broker", "jobs", "teleport"]),
+            ["kill_broker", "teleport"]
+        );
+    }
+}

@@ -1,0 +1,4 @@
+//! The `streamlings` binary.
+fn main() -> std::process::ExitCode {
+    streamlings::cli::main()
+}

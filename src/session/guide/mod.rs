@@ -1,0 +1,495 @@
+//! The guided course: where the learner is, what is typed, what happens.
+
+mod split;
+mod step;
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use super::editor::{LineEditor, SharedKnown, Typed};
+use super::runner::{self, Input};
+use super::screen::Screen;
+use super::watch::{Watched, Watcher};
+use super::words::{self, Word};
+use super::{open, view};
+use crate::cancel::Cancel;
+use crate::check::CheckResult;
+use crate::course::{Course, Exercise, Progress, WorkFolder};
+use crate::home::Home;
+use crate::lab::{Interaction, LabClient};
+use crate::problem::{Outcome, Problem};
+use crate::{lab, tools, ui};
+
+/// How long the prompt waits for the boxes after a command.
+const SETTLE: Duration = Duration::from_millis(2500);
+
+/// How often the boxes are asked again after a command while they change.
+const MOST_LOOKS: u32 = 5;
+
+/// Where the learner is.
+#[derive(Debug, Clone)]
+enum At {
+    /// Looking at the map.
+    Map,
+    /// In a step.
+    Step(Watched),
+}
+
+/// Whether the session goes on after a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    On,
+    Quit,
+}
+
+/// The guided course on one terminal.
+pub struct Guide {
+    home: Home,
+    course: Course,
+    exercises: Vec<Arc<Exercise>>,
+    progress: Progress,
+    lab: LabClient,
+    screen: Screen,
+    editor: LineEditor,
+    known: SharedKnown,
+    watcher: Watcher,
+    cancel: Cancel,
+    at: At,
+    /// What the boxes said last, so that only what is new is said again.
+    said: Vec<CheckResult>,
+}
+
+impl Guide {
+    /// A session on this terminal.
+    pub fn new(home: Home, course: Course, progress: Progress, lab: LabClient) -> Outcome<Self> {
+        let known = SharedKnown::default();
+        let mut editor = LineEditor::new(&home.history(), Arc::clone(&known))?;
+        let screen = Screen::new(Box::new(std::io::stdout()), editor.above());
+        let cancel = {
+            let screen = screen.clone();
+            Cancel::on_interrupt_then(move || screen.interrupted())
+        };
+        let watcher = Watcher::start(
+            &home,
+            lab.clone(),
+            progress.clone(),
+            screen.clone(),
+            Arc::clone(&known),
+            cancel.clone(),
+        );
+        let exercises: Vec<_> = course.exercises().cloned().map(Arc::new).collect();
+        known.lock().unwrap_or_else(PoisonError::into_inner).exercises =
+            exercises.iter().map(|exercise| exercise.id.clone()).collect();
+        Ok(Self {
+            home,
+            course,
+            exercises,
+            progress,
+            lab,
+            screen,
+            editor,
+            known,
+            watcher,
+            cancel,
+            at: At::Map,
+            said: Vec::new(),
+        })
+    }
+
+    /// Runs until the learner leaves.
+    pub fn run(&mut self) -> Outcome<()> {
+        self.screen.say(&view::map(
+            &self.course,
+            &self.progress,
+            self.here().map(|here| here.id.clone()).as_deref(),
+            ui::width(),
+        ));
+        self.screen.say(&self.invitation());
+        loop {
+            let prompt = match &self.at {
+                At::Map => "streamlings> ".to_string(),
+                At::Step(watched) => format!("{}> ", watched.exercise.id),
+            };
+            let typed = self.screen.while_editing(|| self.editor.command(&prompt));
+            let flow = match typed {
+                Typed::Line(line) => self.line(line.trim()),
+                Typed::Interrupt => {
+                    self.screen
+                        .say("(quit or Ctrl-D leaves; help lists what you can type)\n");
+                    Ok(Flow::On)
+                }
+                Typed::End => Ok(Flow::Quit),
+            };
+            match flow {
+                Ok(Flow::On) => {}
+                Ok(Flow::Quit) => break,
+                Err(problem) => self.screen.say(&problem.render()),
+            }
+        }
+        let lab = if self.lab.is_current() {
+            "the lab goes on running. `streamlings` brings you back here; `streamlings down` stops the lab."
+        } else {
+            "the lab has gone. `streamlings` brings you back here and starts it again, with all its data."
+        };
+        self.paragraph(&format!("Your progress is kept, and {lab}"));
+        Ok(())
+    }
+
+    /// Says a sentence or two, broken at the terminal's width.
+    fn paragraph(&self, text: &str) {
+        self.screen.say(&ui::indented(text, 0, 0, ui::width()));
+    }
+
+    /// A lab that was started again meanwhile is another process; the session goes on with it.
+    fn follow_lab(&mut self) {
+        if !self.lab.is_current()
+            && let Ok(Some(lab)) = LabClient::connect(&self.home)
+        {
+            self.lab = lab;
+        }
+    }
+
+    /// The exercise to go on with: the one that was open last, else the first that is not behind the learner.
+    fn here(&self) -> Option<&Arc<Exercise>> {
+        let open = |exercise: &&Arc<Exercise>| self.progress.first_open(exercise).is_some();
+        let last = self.progress.here();
+        self.exercises
+            .iter()
+            .find(|exercise| Some(&exercise.id) == last.as_ref())
+            .filter(open)
+            .or_else(|| self.exercises.iter().find(open))
+    }
+
+    fn invitation(&self) -> String {
+        match self.here() {
+            Some(exercise) => {
+                let verb = match view::standing(exercise, &self.progress) {
+                    view::Standing::New => "starts",
+                    _ => "goes on with",
+                };
+                format!("\n  Enter {verb} {} · list · help · quit\n\n", exercise.id)
+            }
+            None => {
+                "\n  All exercises are behind you. Enter starts the quiz · list · help · quit\n\n".to_string()
+            }
+        }
+    }
+
+    fn line(&mut self, line: &str) -> Outcome<Flow> {
+        self.follow_lab();
+        // What another terminal has done since counts here too.
+        for note in self.progress.refresh(&self.course) {
+            self.paragraph(&note);
+        }
+        if line.is_empty() {
+            return self.enter();
+        }
+        let (words, input) = split::split(line)?;
+        let Some(first) = words.first() else {
+            return Ok(Flow::On);
+        };
+        if tools::is_tool(first) {
+            self.tool(&words, input.as_deref())?;
+            return Ok(Flow::On);
+        }
+        if let Some(entry) = words::find(first) {
+            if entry.args.is_empty() && words.len() > 1 {
+                return Err(Problem::new(format!(
+                    "'{}' stands alone: it is about the open step",
+                    entry.name
+                ))
+                .next(format!("type {}; `help` lists what you can type", entry.name)));
+            }
+            return self.word(entry.word, &words, line);
+        }
+        if words.len() == 1 && self.exercise(first).is_some() {
+            self.start(first, None)?;
+            return Ok(Flow::On);
+        }
+        if words.len() == 1 && first.parse::<usize>().is_ok() && self.predicting() {
+            self.predict(Some(first))?;
+            return Ok(Flow::On);
+        }
+        let names: Vec<_> = tools::names().collect();
+        let next = match words::suggest(first, &names) {
+            Some(meant) => format!("did you mean '{meant}'? `help` lists what you can type"),
+            None => "`help` lists what you can type; other programs run in another terminal".to_string(),
+        };
+        Err(Problem::new(format!("there is no command '{first}' here")).next(next))
+    }
+
+    fn enter(&mut self) -> Outcome<Flow> {
+        match &self.at {
+            At::Map => match self.here().map(|exercise| exercise.id.clone()) {
+                Some(id) => self.start(&id, None)?,
+                None => return self.quiz(),
+            },
+            At::Step(watched) if self.settled(watched) => return self.next(),
+            At::Step(_) => {
+                self.boxes();
+                self.screen
+                    .say("  Not done yet. hint · show · solution · skip · help\n");
+            }
+        }
+        Ok(Flow::On)
+    }
+
+    fn word(&mut self, word: Word, words: &[String], line: &str) -> Outcome<Flow> {
+        match word {
+            Word::Quit => return Ok(Flow::Quit),
+            Word::Next => match &self.at {
+                At::Map => return self.enter(),
+                At::Step(watched) if self.settled(watched) => return self.next(),
+                At::Step(_) => {
+                    self.boxes();
+                    self.screen.say("  Not done yet; `skip` leaves it undone.\n");
+                }
+            },
+            Word::Show => match self.step() {
+                Ok(watched) => self.show(&watched),
+                Err(_) => self.list(),
+            },
+            Word::List => self.list(),
+            Word::Start => match words.get(1) {
+                Some(name) => self.start(name, words.get(2).map(String::as_str))?,
+                None => {
+                    return Err(
+                        Problem::new("which exercise?").next("`list` shows them; for example: start 1.2")
+                    );
+                }
+            },
+            Word::Check => {
+                self.step()?;
+                self.boxes();
+            }
+            Word::Hint => self.hint()?,
+            Word::Solution => self.solution()?,
+            Word::Skip => return self.skip(),
+            Word::Reset => self.reset()?,
+            Word::Explain => self.explain()?,
+            Word::Answer => self.answer(line)?,
+            Word::Predict => self.predict(words.get(1).map(String::as_str))?,
+            Word::Edit => self.edit(words.get(1).map(String::as_str))?,
+            Word::Files => self.files()?,
+            Word::Sql | Word::Job => self.job(words)?,
+            Word::Up => self.up()?,
+            Word::Badge => self.screen.say(&open::badges_text(&self.home)),
+            Word::Status => self.screen.say(&open::status_text(&self.lab)),
+            Word::Quiz => return self.quiz(),
+            Word::Help => self.help(words.get(1).map(String::as_str)),
+        }
+        Ok(Flow::On)
+    }
+
+    fn help(&mut self, about: Option<&str>) {
+        match about.filter(|name| tools::is_tool(name)) {
+            Some(tool) => {
+                let words = [tool.to_string(), "--help".to_string()];
+                runner::run_tool(
+                    &words,
+                    Input::Bytes(Vec::new()),
+                    self.lab.target(),
+                    &mut self.editor,
+                    &self.screen,
+                    &self.cancel,
+                );
+            }
+            None => self.screen.say(&view::help(tools::names(), ui::width())),
+        }
+    }
+
+    /// The lab again, after it has gone.
+    fn up(&mut self) -> Outcome<()> {
+        let up = lab::ensure_up(&self.home, Interaction::of_terminal())?;
+        self.screen
+            .say(&ui::indented(&format!("Lab   {}", up.line()), 0, 6, ui::width()));
+        self.lab = up.client;
+        Ok(())
+    }
+
+    // --- Moving
+
+    fn exercise(&self, name: &str) -> Option<Arc<Exercise>> {
+        self.exercises
+            .iter()
+            .find(|exercise| exercise.id == name || exercise.slug == name)
+            .cloned()
+    }
+
+    fn step(&self) -> Outcome<Watched> {
+        match &self.at {
+            At::Step(watched) => Ok(watched.clone()),
+            At::Map => {
+                Err(Problem::new("no exercise is open").next("Enter opens the next one; `list` shows all"))
+            }
+        }
+    }
+
+    fn settled(&self, watched: &Watched) -> bool {
+        self.watcher.passed() || self.progress.is_settled(&watched.exercise, watched.step())
+    }
+
+    fn list(&mut self) {
+        let id = match &self.at {
+            At::Step(watched) => Some(watched.exercise.id.clone()),
+            At::Map => self.here().map(|exercise| exercise.id.clone()),
+        };
+        self.screen.say(&view::map(
+            &self.course,
+            &self.progress,
+            id.as_deref(),
+            ui::width(),
+        ));
+    }
+
+    fn start(&mut self, name: &str, step: Option<&str>) -> Outcome<()> {
+        let Some(exercise) = self.exercise(name) else {
+            let known: Vec<_> = self
+                .exercises
+                .iter()
+                .map(|exercise| exercise.id.as_str())
+                .collect();
+            return Err(Problem::new(format!("there is no exercise '{name}'"))
+                .next(format!("there are {}", known.join(", "))));
+        };
+        open::fits(&exercise, &self.lab)?;
+        let count = exercise.steps.len();
+        let index = match step {
+            None => {
+                let undone = |step| !self.progress.is_done(&exercise, step);
+                self.progress
+                    .first_open(&exercise)
+                    .or_else(|| exercise.steps.iter().position(undone))
+                    .unwrap_or(0)
+            }
+            Some(number) => match number.parse::<usize>() {
+                Ok(number) if (1..=count).contains(&number) => number - 1,
+                _ => {
+                    return Err(Problem::new(format!("{} has no step '{number}'", exercise.id))
+                        .next(format!("it has the steps 1 to {count}")));
+                }
+            },
+        };
+        if let Err(problem) = self.progress.set_here(&exercise) {
+            self.screen.say(&problem.render());
+        }
+        self.open(Watched { exercise, index })
+    }
+
+    fn open(&mut self, watched: Watched) -> Outcome<()> {
+        let folder = WorkFolder::of(&self.home, &watched.exercise);
+        folder.fill(&self.course, &watched.exercise)?;
+        self.known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .files
+            .clone_from(&watched.exercise.work_files);
+        self.watcher.open(None);
+        self.at = At::Step(watched.clone());
+        open::set_up(
+            &self.course,
+            &watched,
+            &self.progress,
+            self.lab.target(),
+            &self.screen,
+        )?;
+        self.show(&watched);
+        Ok(())
+    }
+
+    /// The step's text, its prediction, its boxes.
+    fn show(&mut self, watched: &Watched) {
+        let width = ui::width();
+        self.screen
+            .say(&view::step_text(&watched.exercise, watched.index, width));
+        if !watched.exercise.work_files.is_empty() {
+            let folder = WorkFolder::of(&self.home, &watched.exercise);
+            let files = ui::indented(&format!("Your files: {}", folder.path().display()), 0, 2, width);
+            self.screen.say(&format!("\n{files}"));
+        }
+        let record = self.progress.step(&watched.exercise, watched.step());
+        if let Some(predict) = &watched.step().predict {
+            match &record.prediction {
+                None => self.ask_prediction(watched),
+                Some(text) => self.screen.say(&ui::indented(
+                    &format!("{} You said: {text}", predict.question),
+                    0,
+                    2,
+                    width,
+                )),
+            }
+        }
+        self.watcher.open(Some(watched.clone()));
+        if watched.step().checks.is_empty() {
+            self.predict_only(watched);
+        } else {
+            self.boxes_plain();
+        }
+    }
+
+    fn next(&mut self) -> Outcome<Flow> {
+        let watched = self.step()?;
+        let exercise = &watched.exercise;
+        if let Some(index) = (watched.index + 1..exercise.steps.len()).next() {
+            self.open(Watched {
+                exercise: Arc::clone(exercise),
+                index,
+            })?;
+            return Ok(Flow::On);
+        }
+        self.watcher.open(None);
+        self.at = At::Map;
+        let width = ui::width();
+        self.screen.say(&view::end_of_exercise(
+            exercise,
+            &self.exercises,
+            &self.progress,
+            width,
+        ));
+        self.screen.say(&self.invitation());
+        Ok(Flow::On)
+    }
+
+    fn skip(&mut self) -> Outcome<Flow> {
+        let watched = self.step()?;
+        if !self.settled(&watched) {
+            self.progress
+                .update(&watched.exercise, watched.step(), |record| record.skipped = true)?;
+            self.paragraph(&format!(
+                "Skipped. `start {} {}` brings you back to it.",
+                watched.exercise.id,
+                watched.index + 1
+            ));
+            self.screen.say("\n");
+        }
+        self.next()
+    }
+
+    fn reset(&mut self) -> Outcome<()> {
+        let watched = self.step()?;
+        if !open::confirm_reset(&watched.exercise, &self.screen)? {
+            return Ok(());
+        }
+        self.watcher.open(None);
+        open::reset(
+            &self.home,
+            &self.course,
+            &watched.exercise,
+            &self.progress,
+            &self.lab,
+            &self.screen,
+        )?;
+        self.open(Watched {
+            exercise: watched.exercise,
+            index: 0,
+        })
+    }
+
+    fn quiz(&mut self) -> Outcome<Flow> {
+        self.watcher.open(None);
+        self.at = At::Map;
+        crate::quiz::command::take()?;
+        self.screen.say(&self.invitation());
+        Ok(Flow::On)
+    }
+}

@@ -1,0 +1,209 @@
+//! Opening a step, and taking an exercise back to its beginning.
+
+use dialoguer::Confirm;
+
+use super::screen::Screen;
+use super::watch::Watched;
+use crate::check::setup;
+use crate::course::{Course, Exercise, Progress, WorkFolder};
+use crate::home::Home;
+use crate::kafka::Target;
+use crate::lab::LabClient;
+use crate::problem::{Outcome, Problem};
+use crate::ui;
+
+/// Whether this lab can do what the exercise needs.
+pub fn fits(exercise: &Exercise, lab: &LabClient) -> Outcome<()> {
+    let needs: Vec<&str> = exercise.needs.iter().map(|need| need.word()).collect();
+    let missing = lab.capabilities().missing(&needs);
+    if !missing.is_empty() {
+        return Err(Problem::new(format!(
+            "{} needs an embedded or docker lab: this one can't {}",
+            exercise.id,
+            missing.join(", ")
+        ))
+        .next("quit, then `streamlings down` and `streamlings up --backend embedded`"));
+    }
+    if lab.brokers_configured() < exercise.brokers as usize {
+        return Err(Problem::new(format!(
+            "{} needs {} brokers, and this lab has {}",
+            exercise.id,
+            exercise.brokers,
+            lab.brokers_configured()
+        ))
+        .next(format!(
+            "quit, then `streamlings down` and `streamlings up --brokers {}`",
+            exercise.brokers
+        )));
+    }
+    Ok(())
+}
+
+/// Plays the setup of the step's exercise up to this step, unless it was played already.
+pub fn set_up(
+    course: &Course,
+    watched: &Watched,
+    progress: &Progress,
+    target: &Target,
+    screen: &Screen,
+) -> Outcome<()> {
+    let exercise = &watched.exercise;
+    for step in &exercise.steps[..=watched.index] {
+        if step.setup.is_empty() || progress.step(exercise, step).set_up.as_ref() == Some(&step.proof_hash) {
+            continue;
+        }
+        screen.say("Preparing the cluster for this step …\n");
+        setup::run(course, exercise, step, target)?;
+        progress.update(exercise, step, |record| {
+            record.set_up = Some(step.proof_hash.clone());
+        })?;
+    }
+    Ok(())
+}
+
+/// Asks before anything is deleted.
+pub fn confirm_reset(exercise: &Exercise, screen: &Screen) -> Outcome<bool> {
+    let used = setup::names(exercise);
+    let mut text = format!("Reset takes {} back to its beginning:\n", exercise.id);
+    for (what, names) in [
+        ("stops the job", &used.jobs),
+        ("deletes the topic", &used.topics),
+        ("deletes the group", &used.groups),
+    ] {
+        if !names.is_empty() {
+            let plural = if names.len() == 1 { "" } else { "s" };
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            text.push_str(&ui::indented(
+                &format!("- {what}{plural} {}", names.join(", ")),
+                2,
+                4,
+                ui::width(),
+            ));
+        }
+    }
+    if !exercise.work_files.is_empty() {
+        text.push_str(&ui::indented(
+            "- puts your files back as they came; a changed one is kept beside as .yours-1",
+            2,
+            4,
+            ui::width(),
+        ));
+    }
+    screen.say(&text);
+    let answer = Confirm::new().with_prompt("Reset?").default(false).interact_opt();
+    drop(console::Term::stderr().show_cursor());
+    let sure = answer.ok().flatten().unwrap_or(false);
+    if !sure {
+        screen.say("Nothing was changed.\n");
+    }
+    Ok(sure)
+}
+
+/// Takes an exercise back to its beginning: jobs, topics, groups, files, progress.
+pub fn reset(
+    home: &Home,
+    course: &Course,
+    exercise: &Exercise,
+    progress: &Progress,
+    lab: &LabClient,
+    screen: &Screen,
+) -> Outcome<()> {
+    let used = setup::names(exercise);
+    for job in &used.jobs {
+        // A job that never ran needs no stop.
+        drop(lab.stop_job(job)?);
+    }
+    let busy = setup::clean(&used, lab.target())?;
+    if !busy.is_empty() {
+        screen.say(&format!(
+            "Still there, because a consumer is in it: group {}\n",
+            busy.join(", group ")
+        ));
+    }
+    for kept in WorkFolder::of(home, exercise).reset(course, exercise)? {
+        screen.say(&format!("Your version is kept: {}\n", kept.display()));
+    }
+    progress.reset(exercise)
+}
+
+/// Said when the boxes can't be asked.
+pub fn no_answer(lab: &LabClient) -> String {
+    let text = match LabHealth::of(lab) {
+        LabHealth::Fine => "The cluster takes long to answer; the boxes follow.",
+        LabHealth::NoBroker => {
+            "The cluster does not answer. `status` says where it should be. Nothing of your progress is lost."
+        }
+        LabHealth::NoLab => "The lab has gone. `up` brings it back with all its data.",
+    };
+    ui::indented(text, 2, 2, ui::width())
+}
+
+/// The badges that were issued on this machine.
+pub fn badges_text(home: &Home) -> String {
+    let mut files: Vec<_> = std::fs::read_dir(home.badges())
+        .map(|folder| folder.filter_map(Result::ok).map(|entry| entry.path()).collect())
+        .unwrap_or_default();
+    files.sort();
+    let Some(newest) = files
+        .iter()
+        .rev()
+        .find(|path| path.extension().is_some_and(|end| end == "png"))
+    else {
+        return "No badge yet: the quiz issues one when you pass. `quiz` starts it.\n".to_string();
+    };
+    let mut text = String::new();
+    for file in &files {
+        text.push_str(&format!("{}\n", file.display()));
+    }
+    text.push_str(&format!(
+        "Anyone can check one:\n  streamlings badge verify {}\n",
+        newest.display()
+    ));
+    ui::visible(&text).into_owned()
+}
+
+enum LabHealth {
+    Fine,
+    NoBroker,
+    NoLab,
+}
+
+impl LabHealth {
+    fn of(lab: &LabClient) -> Self {
+        match lab.status() {
+            Ok(status) if status.reachable() => Self::Fine,
+            Ok(_) => Self::NoBroker,
+            Err(_) => Self::NoLab,
+        }
+    }
+}
+
+/// `status` at the prompt.
+pub fn status_text(lab: &LabClient) -> String {
+    match lab.status() {
+        Err(_) => no_answer(lab),
+        Ok(status) => {
+            let up = status.brokers.iter().filter(|broker| broker.up).count();
+            let mut text = format!(
+                "Lab   {}, {up} of {} brokers up, bootstrap {}\n",
+                status.backend,
+                status.brokers.len(),
+                status.bootstrap
+            );
+            if !status.prefix.is_empty() {
+                text.push_str(&format!(
+                    "      other clients see your topics and groups with the prefix {}\n",
+                    status.prefix
+                ));
+            }
+            for job in &status.jobs {
+                text.push_str(&format!("Job   {} {} {}\n", job.id, job.name, job.state.word()));
+            }
+            text.push_str(&format!(
+                "Other clients: kcat -b {b} -L · kafka-topics.sh --bootstrap-server {b} --list\n",
+                b = status.bootstrap
+            ));
+            text
+        }
+    }
+}

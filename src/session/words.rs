@@ -1,0 +1,247 @@
+//! The words of the guided prompt, in one table: help, completion and suggestions come from it.
+
+/// What a word does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    /// Goes on: the next step, exercise, or the quiz.
+    Next,
+    /// The step again.
+    Show,
+    /// The map of exercises.
+    List,
+    /// Opens another exercise.
+    Start,
+    /// What is still missing.
+    Check,
+    /// The next hint.
+    Hint,
+    /// The reference solution.
+    Solution,
+    /// Leaves the step undone.
+    Skip,
+    /// The exercise from its beginning.
+    Reset,
+    /// The explanation of the step again.
+    Explain,
+    /// Answers the step's question.
+    Answer,
+    /// Changes the prediction.
+    Predict,
+    /// A file of the exercise in `$EDITOR`.
+    Edit,
+    /// The exercise's files.
+    Files,
+    /// Runs Flink SQL.
+    Sql,
+    /// Streaming jobs.
+    Job,
+    /// Where the lab runs.
+    Status,
+    /// Starts the lab again.
+    Up,
+    /// The quiz.
+    Quiz,
+    /// The badges that were issued here.
+    Badge,
+    /// All words.
+    Help,
+    /// Leaves; progress stays.
+    Quit,
+}
+
+/// One row of the table.
+#[derive(Debug)]
+pub struct Entry {
+    /// What is typed.
+    pub name: &'static str,
+    /// Other spellings.
+    pub also: &'static [&'static str],
+    /// Its arguments, for the help.
+    pub args: &'static str,
+    /// What it does, in a few words.
+    pub help: &'static str,
+    /// Its meaning.
+    pub word: Word,
+}
+
+const fn entry(
+    name: &'static str,
+    also: &'static [&'static str],
+    args: &'static str,
+    help: &'static str,
+    word: Word,
+) -> Entry {
+    Entry {
+        name,
+        also,
+        args,
+        help,
+        word,
+    }
+}
+
+/// The table, in the order of `help`.
+pub const WORDS: &[Entry] = &[
+    entry(
+        "next",
+        &["n"],
+        "",
+        "go on (so does Enter, once a step is done)",
+        Word::Next,
+    ),
+    entry("show", &["task", "again"], "", "this step again", Word::Show),
+    entry("check", &[], "", "what is still missing", Word::Check),
+    entry(
+        "hint",
+        &["h"],
+        "",
+        "a hint; each next one is stronger",
+        Word::Hint,
+    ),
+    entry("solution", &[], "", "the reference solution", Word::Solution),
+    entry("skip", &[], "", "leave this step undone and go on", Word::Skip),
+    entry("reset", &[], "", "this exercise from its beginning", Word::Reset),
+    entry(
+        "explain",
+        &[],
+        "",
+        "what the last finished step showed",
+        Word::Explain,
+    ),
+    entry("answer", &[], "TEXT", "answer the step's question", Word::Answer),
+    entry(
+        "predict",
+        &[],
+        "[N]",
+        "your prediction, made or changed",
+        Word::Predict,
+    ),
+    entry(
+        "files",
+        &[],
+        "",
+        "this exercise's files and their folder",
+        Word::Files,
+    ),
+    entry(
+        "edit",
+        &[],
+        "FILE",
+        "open a file of this exercise in $EDITOR",
+        Word::Edit,
+    ),
+    entry("sql", &[], "FILE | -e 'SQL'", "run Flink SQL", Word::Sql),
+    entry(
+        "job",
+        &["jobs"],
+        "list|show|stop|logs [JOB]",
+        "the streaming jobs",
+        Word::Job,
+    ),
+    entry(
+        "list",
+        &["ls", "map"],
+        "",
+        "all exercises, and how far you are",
+        Word::List,
+    ),
+    entry(
+        "start",
+        &["open", "goto"],
+        "EXERCISE [STEP]",
+        "open another exercise or step: start 1.2",
+        Word::Start,
+    ),
+    entry("status", &[], "", "where the lab runs", Word::Status),
+    entry("up", &[], "", "start the lab again, if it has gone", Word::Up),
+    entry("quiz", &[], "", "the graded quiz", Word::Quiz),
+    entry(
+        "badge",
+        &["badges"],
+        "",
+        "your badges, and how anyone checks them",
+        Word::Badge,
+    ),
+    entry(
+        "help",
+        &["?"],
+        "[TOOL]",
+        "this list, or a tool's flags",
+        Word::Help,
+    ),
+    entry(
+        "quit",
+        &["exit", "q"],
+        "",
+        "leave; the lab and your progress stay",
+        Word::Quit,
+    ),
+];
+
+/// The entry of a typed word.
+pub fn find(typed: &str) -> Option<&'static Entry> {
+    WORDS
+        .iter()
+        .find(|entry| entry.name == typed || entry.also.contains(&typed))
+}
+
+/// The nearest word or tool, when one is near enough to be meant.
+pub fn suggest(typed: &str, tools: &[&'static str]) -> Option<&'static str> {
+    let lower = typed.to_lowercase();
+    let near = |name: &str| strsim::damerau_levenshtein(&lower, name);
+    // `topics` means kafka-topics.
+    if let Some(tool) = tools
+        .iter()
+        .find(|tool| tool.strip_prefix("kafka-") == Some(lower.trim_end_matches(".sh")))
+    {
+        return Some(tool);
+    }
+    WORDS
+        .iter()
+        .map(|entry| entry.name)
+        .chain(tools.iter().copied())
+        .map(|name| (near(name), name))
+        .min()
+        .filter(|(distance, name)| *distance <= 1 + name.len() / 5)
+        .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    const TOOLS: &[&str] = &["kafka-topics", "kafka-console-producer"];
+
+    #[test]
+    fn every_spelling_is_of_one_word() {
+        let mut seen = HashSet::new();
+        for entry in WORDS {
+            for name in std::iter::once(&entry.name).chain(entry.also) {
+                assert!(seen.insert(*name), "{name} stands twice");
+            }
+            assert!(
+                entry.name.len() + 1 + entry.args.len() <= 30,
+                "{}: help would not fit 80 columns",
+                entry.name
+            );
+            assert!(
+                entry.help.len() <= 48,
+                "{}: help would not fit 80 columns",
+                entry.name
+            );
+        }
+    }
+
+    #[test]
+    fn a_slip_of_the_finger_is_understood() {
+        assert_eq!(suggest("hnit", TOOLS), Some("hint"));
+        assert_eq!(suggest("kafka-topcis", TOOLS), Some("kafka-topics"));
+        assert_eq!(suggest("topics", TOOLS), Some("kafka-topics"));
+        assert_eq!(
+            suggest("console-producer.sh", TOOLS),
+            Some("kafka-console-producer")
+        );
+        assert_eq!(suggest("abracadabra", TOOLS), None);
+    }
+}

@@ -1,0 +1,324 @@
+//! One table of flags per tool: it drives parsing, `--help` and completion.
+//!
+//! Words and messages are those of Kafka's own tools, which parse with jopt-simple: `--flag value` or `--flag=value`,
+//! no abbreviations, and the next word is a flag's value whatever it looks like.
+
+use std::str::FromStr;
+
+use super::io::Failure;
+
+/// What can follow a flag, and so be completed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Takes {
+    /// Nothing.
+    Nothing,
+    /// Any text; the word in `--help` for it.
+    Text(&'static str),
+    /// A whole number.
+    Number(&'static str),
+    /// A topic's name.
+    Topic,
+    /// A group's name.
+    Group,
+    /// One of these words; Kafka's tools check it themselves.
+    OneOf(&'static [&'static str]),
+    /// `name=value`, with the names that are known.
+    Property(&'static [&'static str]),
+    /// A word, or nothing.
+    Maybe(&'static [&'static str]),
+}
+
+/// One flag of a tool.
+#[derive(Debug)]
+pub(super) struct Flag {
+    /// Its name, without the dashes.
+    pub(super) name: &'static str,
+    /// What follows it.
+    pub(super) takes: Takes,
+    /// What it is for, in one sentence.
+    pub(super) help: &'static str,
+}
+
+/// Shorthand for the tables.
+pub(super) const fn flag(name: &'static str, takes: Takes, help: &'static str) -> Flag {
+    Flag { name, takes, help }
+}
+
+/// Flags that every tool has.
+pub(super) const BOOTSTRAP: Flag = flag(
+    "bootstrap-server",
+    Takes::Text("host:port"),
+    "Another cluster than the lab's.",
+);
+/// See [`BOOTSTRAP`].
+pub(super) const COMMAND_CONFIG: Flag = flag(
+    "command-config",
+    Takes::Text("file"),
+    "A file with client properties, name=value a line.",
+);
+/// See [`BOOTSTRAP`].
+pub(super) const HELP: Flag = flag("help", Takes::Nothing, "Print this help.");
+/// See [`BOOTSTRAP`].
+pub(super) const VERSION: Flag = flag(
+    "version",
+    Takes::Nothing,
+    "Print the version of Kafka that this tool follows.",
+);
+
+impl Flag {
+    fn placeholder(&self) -> String {
+        match self.takes {
+            Takes::Nothing => String::new(),
+            Takes::Text(word) | Takes::Number(word) => format!(" <{word}>"),
+            Takes::Topic => " <topic>".into(),
+            Takes::Group => " <group>".into(),
+            Takes::OneOf(words) if words.len() <= 4 => format!(" <{}>", words.join("|")),
+            Takes::OneOf(_) => " <name>".into(),
+            Takes::Property(_) => " <name=value>".into(),
+            Takes::Maybe(_) => " [value]".into(),
+        }
+    }
+}
+
+/// The flags of one command line, in their order.
+#[derive(Debug)]
+pub(super) struct Args {
+    /// The words as they were given.
+    pub(super) line: String,
+    table: &'static [Flag],
+    given: Vec<(&'static Flag, Option<String>)>,
+}
+
+/// Reads the words after the tool's name.
+pub(super) fn parse(table: &'static [Flag], words: &[String]) -> Result<Args, Failure> {
+    let line = words.join(" ");
+    let mut given = Vec::new();
+    let mut words = words.iter().peekable();
+    while let Some(word) = words.next() {
+        // Words that are no flags are passed over, as Kafka's tools do.
+        let Some(rest) = word.strip_prefix("--").or_else(|| word.strip_prefix('-')) else {
+            continue;
+        };
+        if rest.is_empty() {
+            continue;
+        }
+        let (name, attached) = match rest.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (rest, None),
+        };
+        let flag = find(table, name).ok_or_else(|| Failure::UnknownFlag(name.to_owned()))?;
+        let value = match flag.takes {
+            Takes::Nothing if attached.is_some() => {
+                return Err(Failure::Usage(format!(
+                    "Option {name} does not allow an argument"
+                )));
+            }
+            Takes::Nothing => None,
+            Takes::Maybe(_) => attached.or_else(|| words.next_if(|next| !next.starts_with('-')).cloned()),
+            _ => match attached.or_else(|| words.next().cloned()) {
+                Some(value) => Some(value),
+                None => return Err(Failure::Usage(format!("Option {name} requires an argument"))),
+            },
+        };
+        given.push((flag, value));
+    }
+    Ok(Args { line, table, given })
+}
+
+fn find(table: &'static [Flag], name: &str) -> Option<&'static Flag> {
+    table.iter().find(|flag| flag.name == name)
+}
+
+impl Args {
+    /// Whether the flag was given.
+    pub(super) fn has(&self, name: &str) -> bool {
+        debug_assert!(find(self.table, name).is_some(), "no flag --{name} in the table");
+        self.given.iter().any(|(flag, _)| flag.name == name)
+    }
+
+    /// All values of a flag that may be repeated.
+    pub(super) fn all(&self, name: &str) -> Vec<&str> {
+        debug_assert!(find(self.table, name).is_some(), "no flag --{name} in the table");
+        self.given
+            .iter()
+            .filter(|(flag, _)| flag.name == name)
+            .filter_map(|(_, value)| value.as_deref())
+            .collect()
+    }
+
+    /// The value of a flag that may be given once.
+    pub(super) fn one(&self, name: &str) -> Result<Option<&str>, Failure> {
+        match self.all(name).as_slice() {
+            [] => Ok(None),
+            [value] => Ok(Some(value)),
+            _ => Err(Failure::Error(format!(
+                "Found multiple arguments for option {name}, but you asked for only one"
+            ))),
+        }
+    }
+
+    /// The number that follows a flag.
+    pub(super) fn number<T: FromStr>(&self, name: &str) -> Result<Option<T>, Failure> {
+        match self.one(name)? {
+            None => Ok(None),
+            Some(value) => match value.parse() {
+                Ok(number) => Ok(Some(number)),
+                Err(_) => Err(Failure::Error(format!(
+                    "Cannot parse argument '{value}' of option {name}"
+                ))),
+            },
+        }
+    }
+
+    /// `name=value` pairs of a repeated flag; a missing value is empty, as in Kafka's tools.
+    pub(super) fn properties(&self, name: &str) -> Result<Vec<(&str, &str)>, Failure> {
+        self.all(name)
+            .into_iter()
+            .map(|pair| {
+                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+                if name.is_empty() {
+                    return Err(Failure::Usage(format!(
+                        "Invalid command line properties: '{pair}'"
+                    )));
+                }
+                Ok((name, value))
+            })
+            .collect()
+    }
+
+    /// Fails unless all of these are there.
+    pub(super) fn require(&self, names: &[&str]) -> Result<(), Failure> {
+        match names.iter().find(|name| !self.has(name)) {
+            None => Ok(()),
+            Some(name) => Err(Failure::Usage(format!("Missing required argument \"[{name}]\""))),
+        }
+    }
+
+    /// Fails when `used` is there together with one of `others`.
+    pub(super) fn forbid(&self, used: &str, others: &[&str]) -> Result<(), Failure> {
+        if !self.has(used) {
+            return Ok(());
+        }
+        match others.iter().find(|other| **other != used && self.has(other)) {
+            None => Ok(()),
+            Some(other) => Err(Failure::Usage(format!(
+                "Option \"[{used}]\" can't be used with option \"[{other}]\""
+            ))),
+        }
+    }
+
+    /// How many of these are there.
+    pub(super) fn count(&self, names: &[&str]) -> usize {
+        names.iter().filter(|name| self.has(name)).count()
+    }
+}
+
+/// The flag that a wrong one may have meant.
+pub(super) fn similar(table: &'static [Flag], wrong: &str) -> Option<&'static str> {
+    nearest(wrong, table.iter().map(|flag| flag.name))
+}
+
+/// The nearest of some names, when it is near enough to be worth a question.
+pub(super) fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    names
+        .map(|name| (strsim::damerau_levenshtein(wrong, name), name))
+        .filter(|(distance, name)| *distance > 0 && *distance <= 1 + name.len().min(wrong.len()) / 4)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+/// Widest line of `--help`.
+const HELP_COLUMNS: usize = 80;
+/// Where the descriptions start.
+const HELP_INDENT: usize = 28;
+
+/// The text of `--help`.
+pub(super) fn help(name: &str, about: &str, examples: &[&str], table: &'static [Flag]) -> String {
+    let mut text = format!("{about}\n\n");
+    for example in examples {
+        // Long ones go on in the next line, as in a shell.
+        let lines = wrap(&format!("{name} {example}"), HELP_COLUMNS - 8);
+        text.push_str(&format!("  {}\n", lines.join(" \\\n      ")));
+    }
+    text.push('\n');
+    for flag in table {
+        let left = format!("  --{}{}", flag.name, flag.placeholder());
+        let mut lines = wrap(flag.help, HELP_COLUMNS - HELP_INDENT).into_iter();
+        if left.len() < HELP_INDENT {
+            let first = lines.next().unwrap_or_default();
+            text.push_str(&format!("{left:HELP_INDENT$}{first}\n"));
+        } else {
+            text.push_str(&format!("{left}\n"));
+        }
+        for line in lines {
+            text.push_str(&format!("{:HELP_INDENT$}{line}\n", ""));
+        }
+    }
+    text
+}
+
+fn wrap(text: &str, columns: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines
+            .last_mut()
+            .filter(|line| line.is_empty() || line.len() + 1 + word.len() <= columns);
+        match line {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            None => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static TABLE: [Flag; 4] = [
+        flag("topic", Takes::Topic, "The topic."),
+        flag("list", Takes::Nothing, "List."),
+        flag("state", Takes::Maybe(&[]), "States."),
+        flag("partitions", Takes::Number("count"), "How many."),
+    ];
+
+    fn words(line: &str) -> Vec<String> {
+        line.split_whitespace().map(str::to_owned).collect()
+    }
+
+    fn usage(line: &str) -> String {
+        match parse(&TABLE, &words(line)) {
+            Err(Failure::Usage(message)) => message,
+            Err(Failure::UnknownFlag(name)) => format!("unknown {name}"),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn values_are_the_next_word_or_attached_and_words_without_dashes_are_passed_over() {
+        let args = parse(
+            &TABLE,
+            &words("create --topic=a -list --topic --list --state --partitions -3"),
+        )
+        .unwrap();
+        assert_eq!(args.all("topic"), ["a", "--list"]);
+        assert!(args.has("list") && args.has("state"));
+        assert_eq!(args.number::<i64>("partitions").unwrap(), Some(-3));
+        assert!(args.one("topic").is_err());
+        let args = parse(&TABLE, &words("--state empty,stable --list")).unwrap();
+        assert_eq!(args.all("state"), ["empty,stable"]);
+    }
+
+    #[test]
+    fn wrong_usage_is_told_in_the_words_of_kafkas_tools() {
+        assert_eq!(usage("--topic"), "Option topic requires an argument");
+        assert_eq!(usage("--list=yes"), "Option list does not allow an argument");
+        assert_eq!(usage("--topik x"), "unknown topik");
+        assert_eq!(similar(&TABLE, "topik"), Some("topic"));
+        assert_eq!(similar(&TABLE, "xyz"), None);
+    }
+}

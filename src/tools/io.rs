@@ -1,0 +1,126 @@
+//! What a tool gets from its caller, and how it can end.
+
+use std::io::{self, BufRead, Read, Write};
+use std::time::Duration;
+
+use crate::cancel::Cancel;
+use crate::kafka::{Admin, KafkaError, Target};
+
+/// How long a tool waits for the cluster.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Everything that a tool reads, writes and obeys.
+pub struct ToolIo<'a> {
+    /// The lab's cluster; `--bootstrap-server` names another one.
+    pub target: &'a Target,
+    /// Standard input: the producer's records. [`terminal_input`] for a real one, so that Ctrl-C ends the wait for a line.
+    pub stdin: Box<dyn BufRead + Send>,
+    /// A person types: the producer prints its prompt `>`.
+    pub stdin_is_terminal: bool,
+    /// Results.
+    pub stdout: &'a mut (dyn Write + Send),
+    /// Control characters in records are made visible.
+    pub stdout_is_terminal: bool,
+    /// All else.
+    pub stderr: &'a mut (dyn Write + Send),
+    /// Ctrl-C.
+    pub cancel: Cancel,
+    /// The lab adds lines of its own to stderr (`hint: …`) where Kafka's tool leaves a learner alone.
+    pub hints: bool,
+}
+
+impl ToolIo<'_> {
+    /// A line of the lab's own.
+    pub(super) fn hint(&mut self, text: &str) -> io::Result<()> {
+        if self.hints {
+            writeln!(self.stderr, "hint: {}", crate::ui::visible(text))?;
+        }
+        Ok(())
+    }
+}
+
+/// An administration client for a tool.
+pub(super) fn admin(target: &Target) -> Result<Admin, Failure> {
+    Ok(Admin::new(target, PATIENCE)?)
+}
+
+/// Why a tool ends early.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Wrong usage, in the tool's words.
+    Usage(String),
+    /// A flag that the tool doesn't have.
+    UnknownFlag(String),
+    /// What went wrong; each tool has its own frame for it.
+    Error(String),
+    /// As [`Error`](Self::Error), from the cluster.
+    Kafka(KafkaError),
+    /// A message for stderr without the tool's frame, and exit code 1.
+    Bare(String),
+    /// Already told; the exit code.
+    Exit(i32),
+    /// Output that nobody reads any more, or input that can't be read.
+    Io(io::Error),
+}
+
+impl From<KafkaError> for Failure {
+    fn from(error: KafkaError) -> Self {
+        Self::Kafka(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// The result of a tool.
+pub(super) type Ran = Result<(), Failure>;
+
+/// How long a read waits before it looks at the flag again.
+const LOOK_AGAIN_MS: u16 = 50;
+
+/// Standard input as lines that a [`Cancel`] ends: waiting for a key must not keep the tool from ending, nor swallow
+/// the line that is typed next at the prompt.
+pub fn terminal_input(cancel: Cancel) -> Box<dyn BufRead + Send> {
+    // Larger than the buffer inside `std::io::Stdin`, which is then passed by: what was read ahead would be lost.
+    Box::new(io::BufReader::with_capacity(64 * 1024, Input { cancel }))
+}
+
+struct Input {
+    cancel: Cancel,
+}
+
+impl Read for Input {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if self.cancel.is_cancelled() {
+                return Ok(0);
+            }
+            if is_readable()? {
+                return io::stdin().read(buffer);
+            }
+        }
+    }
+}
+
+#[cfg(unix)]
+fn is_readable() -> io::Result<bool> {
+    use nix::errno::Errno;
+    use nix::poll::{PollFd, PollFlags, poll};
+    use std::os::fd::AsFd;
+
+    let stdin = io::stdin();
+    let mut files = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+    match poll(&mut files, LOOK_AGAIN_MS) {
+        Ok(ready) => Ok(ready > 0),
+        Err(Errno::EINTR) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(not(unix))]
+fn is_readable() -> io::Result<bool> {
+    Ok(true)
+}

@@ -1,0 +1,71 @@
+//! Kafka's own words for an error: what its Java client says where librdkafka says something else.
+
+use rdkafka::error::RDKafkaErrorCode as Code;
+
+use crate::kafka::KafkaError;
+
+/// Class and text of the exception that Kafka's Java client throws for an error code, for those that learners meet.
+fn exception(code: Code) -> Option<(&'static str, &'static str)> {
+    Some(match code {
+        Code::GroupIdNotFound => ("GroupIdNotFoundException", "The group id does not exist."),
+        Code::NonEmptyGroup => ("GroupNotEmptyException", "The group is not empty."),
+        Code::GroupSubscribedToTopic => (
+            "GroupSubscribedToTopicException",
+            "Deleting offsets of a topic is forbidden while the consumer group is actively subscribed to it.",
+        ),
+        Code::InvalidConfig => ("InvalidConfigurationException", "The configuration is invalid."),
+        Code::InvalidGroupId => ("InvalidGroupIdException", "The group id is invalid."),
+        Code::UnknownMemberId => (
+            "UnknownMemberIdException",
+            "The coordinator is not aware of this member.",
+        ),
+        Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => (
+            "UnknownTopicOrPartitionException",
+            "This server does not host this topic-partition.",
+        ),
+        Code::OffsetOutOfRange => (
+            "OffsetOutOfRangeException",
+            "The requested offset is not within the range of offsets maintained by the server.",
+        ),
+        Code::InvalidTopic => (
+            "InvalidTopicException",
+            "The request attempted to perform an operation on an invalid topic.",
+        ),
+        Code::CoordinatorNotAvailable => (
+            "CoordinatorNotAvailableException",
+            "The coordinator is not available.",
+        ),
+        Code::NotEnoughReplicas => (
+            "NotEnoughReplicasException",
+            "Messages are rejected since there are fewer in-sync replicas than required.",
+        ),
+        Code::MessageSizeTooLarge => (
+            "RecordTooLargeException",
+            "The request included a message larger than the max message size the server will accept.",
+        ),
+        Code::OperationTimedOut
+        | Code::RequestTimedOut
+        | Code::AllBrokersDown
+        | Code::BrokerTransportFailure
+        | Code::TimedOutQueue
+        | Code::Resolve => ("TimeoutException", "Timed out waiting for a node assignment."),
+        _ => return None,
+    })
+}
+
+/// The broker's own message where it sent one, else the Java client's.
+pub(super) fn message(error: &KafkaError) -> String {
+    let from_librdkafka = error.message.contains("Broker: ") || error.message.contains("Local: ");
+    match exception(error.code) {
+        Some((_, text)) if from_librdkafka || error.is_timeout() => text.to_owned(),
+        _ => error.message.clone(),
+    }
+}
+
+/// As the Java client prints an exception: class and message.
+pub(super) fn with_class(error: &KafkaError) -> String {
+    match exception(error.code) {
+        Some((class, _)) => format!("org.apache.kafka.common.errors.{class}: {}", message(error)),
+        None => message(error),
+    }
+}

@@ -1,0 +1,258 @@
+//! A newcomer's whole journey through a pseudo-terminal: first start, the exercises, the quiz, a verified badge.
+//!
+//! On the embedded cluster by default; `STREAMLINGS_JOURNEY="--backend docker"` (or external) takes the same way on
+//! another backend: `tests/real/run` does.
+
+// A test fails by panicking.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use rexpect::session::{PtySession, spawn_command};
+use serde_json::{Value, json};
+use streamlings::course::{Course, Exercise, Files, Stdin, Step};
+use streamlings::quiz::answers::Answer;
+use streamlings::quiz::command::right_answers;
+use streamlings::quiz::{Bank, DrawnQuestion, draw};
+
+/// No screen takes longer to appear.
+const PATIENCE_MS: u64 = 60_000;
+
+struct Learner {
+    terminal: PtySession,
+    home: tempfile::TempDir,
+    said: u32,
+}
+
+fn binary(home: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_streamlings"));
+    command
+        .env("STREAMLINGS_HOME", home)
+        .env("NO_COLOR", "1")
+        .env("TERM", "xterm")
+        .env_remove("STREAMLINGS_COURSE")
+        .env_remove("EDITOR")
+        .env_remove("VISUAL");
+    command
+}
+
+/// Runs a command to its end; stdout.
+fn run(home: &Path, args: &[&str], expected: i32) -> String {
+    let done = binary(home).args(args).output().unwrap();
+    let (out, err) = (
+        String::from_utf8_lossy(&done.stdout),
+        String::from_utf8_lossy(&done.stderr),
+    );
+    assert_eq!(done.status.code(), Some(expected), "{args:?}\n{out}\n{err}");
+    out.into_owned()
+}
+
+impl Learner {
+    fn start() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let backend =
+            std::env::var("STREAMLINGS_JOURNEY").unwrap_or_else(|_| "--backend embedded --port 0".into());
+        let mut up = vec!["up"];
+        up.extend(backend.split_whitespace());
+        run(home.path(), &up, 0);
+        let terminal = spawn_command(binary(home.path()), Some(PATIENCE_MS)).unwrap();
+        Self {
+            terminal,
+            home,
+            said: 0,
+        }
+    }
+
+    fn sees(&mut self, text: &str) {
+        if let Err(error) = self.terminal.exp_string(text) {
+            panic!("waiting for {text:?}: {error}");
+        }
+    }
+
+    fn types(&mut self, line: &str) {
+        self.terminal.send_line(line).unwrap();
+    }
+
+    fn key(&mut self, key: &str) {
+        self.terminal.send(key).unwrap();
+        self.terminal.flush().unwrap();
+    }
+
+    /// Waits until the prompt has done all that was typed: an unknown word gets its answer after everything before it.
+    fn settles(&mut self) {
+        self.said += 1;
+        let word = format!("settled-{}", self.said);
+        self.types(&word);
+        self.sees(&format!("there is no command '{word}' here"));
+    }
+
+    fn does(&mut self, exercise: &Exercise, step: &Step) {
+        let folder = self.home.path().join("work").join(&exercise.slug);
+        for file in &step.solution.files {
+            std::fs::copy(self.written(&file.content), folder.join(&file.name)).unwrap();
+        }
+        for command in &step.solution.commands {
+            self.settles();
+            match &command.stdin {
+                Stdin::None => self.types(&command.text),
+                Stdin::File(file) => self.types(&format!("{} < {file}", command.text)),
+                Stdin::Text(lines) => {
+                    self.types(&command.text);
+                    // The command asks for its input line by line.
+                    for line in lines.lines() {
+                        self.sees("[K>\r");
+                        self.types(line);
+                    }
+                    self.sees("[K>\r");
+                    self.terminal.send_control('d').unwrap();
+                    self.sees(&format!("[K{}> \r", exercise.id));
+                }
+            }
+        }
+    }
+
+    /// The box may be ticked while another command runs: what counts is what another terminal sees.
+    fn waits_until_done(&self, exercise: &Exercise, index: usize) {
+        let deadline = Instant::now() + Duration::from_millis(PATIENCE_MS);
+        loop {
+            let list: Value = serde_json::from_str(&run(self.home.path(), &["list", "--json"], 0)).unwrap();
+            let all = list["exercises"].as_array().unwrap();
+            let this = all.iter().find(|one| one["id"] == exercise.id.as_str()).unwrap();
+            if this["steps"][index]["done"] == true {
+                return;
+            }
+            if Instant::now() > deadline {
+                let checks = binary(self.home.path())
+                    .args(["check", &exercise.id])
+                    .output()
+                    .unwrap();
+                panic!(
+                    "{} step {} is not done:\n{}",
+                    exercise.id,
+                    index + 1,
+                    String::from_utf8_lossy(&checks.stdout)
+                );
+            }
+        }
+    }
+
+    fn written(&self, content: &str) -> PathBuf {
+        let path = self.home.path().join("typed");
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    fn walks(&mut self, exercise: &Exercise) {
+        for (index, step) in exercise.steps.iter().enumerate() {
+            self.sees(&format!("step {} of {}", index + 1, exercise.steps.len()));
+            if step.predict.is_some() {
+                self.sees("Your prediction");
+                self.key("\r");
+                self.sees("You said");
+            }
+            if !step.checks.is_empty() {
+                self.sees("[ ]");
+                self.does(exercise, step);
+            }
+            self.settles();
+            self.waits_until_done(exercise, index);
+            self.key("\r");
+        }
+        self.sees(&format!("{}: done.", exercise.title));
+    }
+}
+
+impl Drop for Learner {
+    fn drop(&mut self) {
+        drop(
+            binary(self.home.path())
+                .args(["down", "--delete", "--yes"])
+                .output(),
+        );
+    }
+}
+
+#[test]
+fn from_the_first_start_to_a_verified_badge() {
+    let course = Course::from_files(&Files::Embedded).unwrap();
+    let mut learner = Learner::start();
+    for exercise in course.exercises() {
+        // The terminal is read byte by byte: only ASCII can be waited for.
+        learner.sees(&format!("Enter starts {}", exercise.id));
+        learner.key("\r");
+        learner.walks(exercise);
+    }
+    learner.sees("Enter starts the quiz");
+    learner.types("quit");
+    learner.sees("Your progress is kept");
+    learner.terminal.exp_eof().unwrap();
+
+    let home = learner.home.path();
+    let list: Value = serde_json::from_str(&run(home, &["list", "--json"], 0)).unwrap();
+    for exercise in list["exercises"].as_array().unwrap() {
+        assert_eq!(exercise["done"], true, "{exercise}");
+    }
+    takes_the_quiz(home);
+    shows_the_badge(home);
+}
+
+/// The quiz from a file of answers; its screens have a test of their own (`tests/quiz`).
+fn takes_the_quiz(home: &Path) {
+    const SEED: u64 = 7;
+    let bank = Bank::load(&Files::Embedded).unwrap();
+    let drawn = draw(&bank, SEED).unwrap();
+    let answers = home.join("answers.json");
+    let right = right_answers(&drawn);
+    let texts = |drawn: &DrawnQuestion, chosen: &[usize]| -> Vec<String> {
+        chosen
+            .iter()
+            .map(|index| drawn.text_of(*index).to_string())
+            .collect()
+    };
+    let given: BTreeMap<&str, Value> = drawn
+        .questions
+        .iter()
+        .map(|drawn| {
+            let id = drawn.question.id.as_str();
+            let answer = match &right[id] {
+                Answer::Chosen(chosen) if chosen.len() == 1 => json!(texts(drawn, chosen)[0]),
+                Answer::Chosen(chosen) | Answer::Ordered(chosen) => json!(texts(drawn, chosen)),
+                Answer::Number(number) => json!(number),
+            };
+            (id, answer)
+        })
+        .collect();
+    std::fs::write(&answers, serde_json::to_vec(&given).unwrap()).unwrap();
+    let seed = SEED.to_string();
+    let out = run(
+        home,
+        &[
+            "quiz",
+            "--answers",
+            answers.to_str().unwrap(),
+            "--seed",
+            &seed,
+            "--name",
+            "A. Newcomer",
+        ],
+        0,
+    );
+    assert!(out.contains("23 of 23"), "{out}");
+}
+
+fn shows_the_badge(home: &Path) {
+    let mut kinds: Vec<_> = std::fs::read_dir(home.join("badges"))
+        .unwrap()
+        .map(|entry| {
+            let path = entry.unwrap().path();
+            let said = run(home, &["badge", "verify", path.to_str().unwrap()], 0);
+            assert!(said.contains("self-issued"), "{said}");
+            path.extension().unwrap().to_str().unwrap().to_string()
+        })
+        .collect();
+    kinds.sort();
+    assert_eq!(kinds, ["json", "png", "svg"]);
+}

@@ -1,0 +1,323 @@
+//! Kafka's command-line tools say what Apache Kafka's own say: the recorded cases, played on the embedded broker.
+//!
+//! `tests/tools/recorded.txt` is what Kafka's tools said (`tests/real/tools/compare --record`).
+
+use std::fmt::Write as _;
+use std::io::Cursor;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use regex::Regex;
+use streamlings::cancel::Cancel;
+use streamlings::kafka::{Admin, Target};
+use streamlings::tools::{self, ToolIo};
+
+const RECORDED: &str = include_str!("../tools/recorded.txt");
+
+/// One recorded command, or what happens between two.
+#[derive(Debug, Default)]
+struct Case {
+    kind: char,
+    text: String,
+    stdin: String,
+    stdout: String,
+    stderr: Vec<String>,
+    exit: i32,
+}
+
+fn cases() -> Vec<Case> {
+    let mut cases: Vec<Case> = Vec::new();
+    for line in RECORDED.lines() {
+        let (mark, text) = line.split_once(' ').unwrap_or((line, ""));
+        if ["$", "%"].contains(&mark) {
+            cases.push(Case {
+                kind: mark.chars().next().unwrap(),
+                text: text.to_owned(),
+                ..Case::default()
+            });
+            continue;
+        }
+        let Some(case) = cases.last_mut() else { continue };
+        match mark {
+            "|" => writeln!(case.stdin, "{text}").unwrap(),
+            ">" => writeln!(case.stdout, "{text}").unwrap(),
+            "!" => case.stderr.push(text.to_owned()),
+            "=" => case.exit = text.parse().unwrap(),
+            "\\" => drop(case.stdout.pop()),
+            _ => {}
+        }
+    }
+    cases
+}
+
+/// Takes out what differs from run to run, keeping the width of columns.
+fn normal(text: &str, bootstrap: &str) -> String {
+    let replace = |text: &str, pattern: &str, with: &str| {
+        Regex::new(pattern).unwrap().replace_all(text, with).into_owned()
+    };
+    let text = replace(text, r"TopicId: \S{22}", &format!("TopicId: {}", "A".repeat(22)));
+    let text = replace(
+        &text,
+        "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+        "00000000-0000-0000-0000-000000000000",
+    );
+    let text = replace(&text, r"(CreateTime|LogAppendTime):\d{13}", "${1}:1700000000000");
+    let address = regex::escape(bootstrap);
+    let spare = " ".repeat(bootstrap.len().saturating_sub("127.0.0.1:9092".len()));
+    let text = replace(
+        &text,
+        &format!(r"{address}(  \(\d+\))"),
+        &format!("127.0.0.1:9092${{1}}{spare}"),
+    );
+    text.replace(bootstrap, "127.0.0.1:9092")
+}
+
+/// Partitions are read in any order, and groups are listed in any.
+fn sorted(words: &[String], text: &str) -> String {
+    let has = |word: &str| words.iter().any(|given| given == word);
+    let reads = words[0].starts_with("kafka-console-consumer") && !has("--partition");
+    let any_order = has("--list") || (reads && text.ends_with('\n'));
+    if !any_order {
+        return text.to_owned();
+    }
+    let mut lines: Vec<&str> = text.lines().collect();
+    let from = usize::from(lines.first().is_some_and(|line| line.starts_with("GROUP")));
+    lines[from..].sort_unstable();
+    lines.push("");
+    lines.join("\n")
+}
+
+/// Java prints some lists in the order of a hash set.
+fn unordered(line: &str) -> Vec<&str> {
+    let mut words: Vec<&str> = line
+        .split([' ', ',', '[', ']'])
+        .filter(|word| !word.is_empty())
+        .collect();
+    words.sort_unstable();
+    words
+}
+
+fn run(target: &Target, words: &[String], stdin: &str) -> (i32, String, String) {
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let mut io = ToolIo {
+        target,
+        stdin: Box::new(Cursor::new(stdin.to_owned().into_bytes())),
+        stdin_is_terminal: false,
+        stdout: &mut stdout,
+        stdout_is_terminal: false,
+        stderr: &mut stderr,
+        cancel: Cancel::default(),
+        hints: false,
+    };
+    let exit = tools::run(words, &mut io);
+    (
+        exit,
+        String::from_utf8(stdout).unwrap(),
+        String::from_utf8(stderr).unwrap(),
+    )
+}
+
+/// A member of a group that reads nothing, once it has partitions.
+fn join(target: &Target, group: &str, topic: &str) -> BaseConsumer {
+    let consumer: BaseConsumer = target
+        .client_config()
+        .set("group.id", group)
+        .set("client.id", "live")
+        .set("auto.offset.reset", "earliest")
+        .set("enable.auto.commit", "false")
+        .create()
+        .unwrap();
+    consumer.subscribe(&[topic]).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while consumer.assignment().unwrap().count() == 0 {
+        assert!(Instant::now() < deadline, "{group} got no partitions of {topic}");
+        drop(consumer.poll(Duration::from_millis(50)));
+    }
+    consumer
+}
+
+fn forget(target: &Target, prefixes: &[&str]) {
+    let admin = Admin::new(target, Duration::from_secs(20)).unwrap();
+    for group in admin.groups().unwrap() {
+        if prefixes.iter().any(|prefix| group.name.starts_with(prefix)) {
+            drop(admin.delete_group(&group.name));
+        }
+    }
+    for topic in admin.topics().unwrap() {
+        if prefixes.iter().any(|prefix| topic.name.starts_with(prefix)) {
+            admin.delete_topic(&topic.name).unwrap();
+        }
+    }
+}
+
+/// What is different on purpose; empty when nothing is.
+fn difference(case: &Case, words: &[String], got: &(i32, String, String), bootstrap: &str) -> String {
+    let (exit, stdout, stderr) = got;
+    let stdout = sorted(words, &normal(stdout, bootstrap));
+    let wanted = sorted(words, &case.stdout);
+    let mut said = stderr.lines().map(unordered);
+    let mut wanted_lines = case.stderr.iter().filter(|line| !line.is_empty());
+    let missing = wanted_lines.find(|line| !said.any(|other| other == unordered(line)));
+    let mut text = String::new();
+    if *exit != case.exit {
+        writeln!(text, "exit {exit}, not {}", case.exit).unwrap();
+    }
+    if stdout != wanted {
+        writeln!(text, "stdout:\n{stdout}not:\n{wanted}").unwrap();
+    }
+    if let Some(line) = missing {
+        writeln!(text, "stderr lacks {line:?}:\n{stderr}").unwrap();
+    }
+    text
+}
+
+fn play(target: &Target) -> Vec<String> {
+    let mut member = None;
+    let mut differences = Vec::new();
+    for case in cases() {
+        let words = shell_words::split(&case.text).unwrap();
+        if case.kind == '%' {
+            match words[0].as_str() {
+                "join" => member = Some(join(target, &words[1], &words[2])),
+                "leave" => member = None,
+                _ => forget(target, &["console-consumer-"]),
+            }
+            continue;
+        }
+        let got = run(target, &words, &case.stdin);
+        let difference = difference(&case, &words, &got, &target.bootstrap);
+        if !difference.is_empty() {
+            differences.push(format!("$ {}\n{difference}", case.text));
+        }
+    }
+    drop(member);
+    differences
+}
+
+#[test]
+fn the_recorded_cases_are_the_same() {
+    let cluster = crate::Cluster::start();
+    let target = cluster.target();
+    forget(&target, &["t0-", "console-consumer-"]);
+    let differences = play(&target);
+    forget(&target, &["t0-", "console-consumer-"]);
+    assert!(
+        differences.is_empty(),
+        "{} differ:\n{}",
+        differences.len(),
+        differences.join("\n")
+    );
+}
+
+fn words(line: &str) -> Vec<String> {
+    shell_words::split(line).unwrap()
+}
+
+#[test]
+fn a_terminal_gets_a_prompt_and_never_a_control_character_of_a_record() {
+    let cluster = crate::Cluster::start();
+    let target = cluster.target();
+    assert_eq!(
+        run(
+            &target,
+            &words("kafka-topics --create --topic screen --partitions 1"),
+            ""
+        )
+        .0,
+        0
+    );
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let mut io = ToolIo {
+        target: &target,
+        stdin: Box::new(Cursor::new(b"\x1b[2Jgone\nhere\n".to_vec())),
+        stdin_is_terminal: true,
+        stdout: &mut stdout,
+        stdout_is_terminal: true,
+        stderr: &mut stderr,
+        cancel: Cancel::default(),
+        hints: true,
+    };
+    assert_eq!(
+        tools::run(&words("kafka-console-producer --topic screen"), &mut io),
+        0
+    );
+    let read = words("kafka-console-consumer --topic screen --partition 0 --offset 0 --max-messages 2");
+    assert_eq!(tools::run(&read, &mut io), 0);
+    assert_eq!(String::from_utf8(stdout).unwrap(), ">>>\n^[[2Jgone\nhere\n");
+    assert_eq!(
+        String::from_utf8(stderr).unwrap(),
+        "Processed a total of 2 messages\n"
+    );
+    let (_, raw, _) = run(&target, &read, "");
+    assert_eq!(raw, "\u{1b}[2Jgone\nhere\n", "a pipe gets the bytes as they are");
+    forget(&target, &["screen"]);
+}
+
+#[test]
+fn ctrl_c_ends_a_consumer_with_its_count() {
+    let cluster = crate::Cluster::start();
+    let target = cluster.target();
+    assert_eq!(
+        run(
+            &target,
+            &words("kafka-topics --create --topic endless --partitions 1"),
+            ""
+        )
+        .0,
+        0
+    );
+    let cancel = Cancel::default();
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let mut io = ToolIo {
+        target: &target,
+        stdin: Box::new(Cursor::new(Vec::new())),
+        stdin_is_terminal: false,
+        stdout: &mut stdout,
+        stdout_is_terminal: false,
+        stderr: &mut stderr,
+        cancel: cancel.clone(),
+        hints: false,
+    };
+    cancel.cancel();
+    assert_eq!(
+        tools::run(&words("kafka-console-consumer --topic endless"), &mut io),
+        130
+    );
+    assert_eq!(
+        String::from_utf8(stderr).unwrap(),
+        "Processed a total of 0 messages\n"
+    );
+    forget(&target, &["endless"]);
+}
+
+#[test]
+fn a_wrong_name_or_flag_gets_a_question() {
+    let cluster = crate::Cluster::start();
+    let target = cluster.target();
+    let ask = |line: &str| {
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let mut io = ToolIo {
+            target: &target,
+            stdin: Box::new(Cursor::new(Vec::new())),
+            stdin_is_terminal: false,
+            stdout: &mut stdout,
+            stdout_is_terminal: false,
+            stderr: &mut stderr,
+            cancel: Cancel::default(),
+            hints: true,
+        };
+        tools::run(&words(line), &mut io);
+        String::from_utf8(stderr).unwrap()
+    };
+    ask("kafka-topics --create --topic voyages --partitions 1");
+    assert_eq!(
+        ask("kafka-topics --describe --topic voyagse"),
+        "hint: Did you mean 'voyages'?\n"
+    );
+    assert!(ask("kafka-get-offsets --topic voyagse").starts_with("hint: Did you mean 'voyages'?\n"));
+    assert_eq!(
+        ask("kafka-topics --creat"),
+        "creat is not a recognized option\nDid you mean --create?\nRun kafka-topics --help for its flags.\n"
+    );
+    forget(&target, &["voyages"]);
+}

@@ -1,0 +1,17 @@
+-- Each event is in two windows; a late one may be too late for one of them only.
+-- rows: 13
+CREATE TABLE rides (
+  driver STRING, minutes INT, ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH (
+  'connector' = 'kafka', 'topic' = 'in', 'properties.bootstrap.servers' = 'localhost:9092',
+  'scan.startup.mode' = 'earliest-offset', 'format' = 'json',
+  'scan.bounded.mode' = 'latest-offset',
+  'scan.watermark.emit.strategy' = 'on-event'
+);
+CREATE TABLE counts (window_start TIMESTAMP(3), window_end TIMESTAMP(3), driver STRING, n BIGINT, minutes INT)
+WITH ('connector' = 'kafka', 'topic' = 'out', 'properties.bootstrap.servers' = 'localhost:9092', 'format' = 'json');
+INSERT INTO counts
+SELECT window_start, window_end, driver, COUNT(*), SUM(minutes)
+FROM TABLE(HOP(TABLE rides, DESCRIPTOR(ts), INTERVAL '30' SECOND, INTERVAL '1' MINUTE))
+GROUP BY window_start, window_end, driver;
