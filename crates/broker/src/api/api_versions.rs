@@ -26,8 +26,12 @@ impl Handler for Api {
     }
 
     fn handle(_core: &mut Core, caller: &Caller, call: Self::Call) -> Answer {
-        if caller.version >= 3 && !(is_name(&call.client_software_name) && is_name(&call.client_software_version)) {
-            return Answer::message(ApiVersionsResponse::default().with_error_code(ResponseError::InvalidRequest.code()));
+        if caller.version >= 3
+            && !(is_name(&call.client_software_name) && is_name(&call.client_software_version))
+        {
+            return Answer::message(
+                ApiVersionsResponse::default().with_error_code(ResponseError::InvalidRequest.code()),
+            );
         }
         let feature = |name: &'static str, min, max| {
             SupportedFeatureKey::default()
@@ -51,7 +55,10 @@ impl Handler for Api {
 /// The keys of the table.
 pub(crate) fn supported() -> ApiVersionsResponse {
     let keys = TABLE.iter().map(|api| {
-        ApiVersion::default().with_api_key(api.key).with_min_version(api.min).with_max_version(api.max)
+        ApiVersion::default()
+            .with_api_key(api.key)
+            .with_min_version(api.min)
+            .with_max_version(api.max)
     });
     ApiVersionsResponse::default().with_api_keys(keys.collect())
 }

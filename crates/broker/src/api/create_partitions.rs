@@ -4,7 +4,11 @@ use kafka_protocol::messages::create_partitions_response::CreatePartitionsTopicR
 use kafka_protocol::messages::{CreatePartitionsRequest, CreatePartitionsResponse};
 use kafka_protocol::protocol::StrBytes;
 
-use crate::api::shape::{Field, I8, I32, Kind::{Structs, Text, Values}, all};
+use crate::api::shape::{
+    Field, I8, I32,
+    Kind::{Structs, Text, Values},
+    all,
+};
 use crate::api::{Answer, Aside, Handler};
 use crate::core::{Caller, Core, Refusal};
 use kafka_protocol::ResponseError;
@@ -15,8 +19,15 @@ impl Handler for Api {
     type Wire = CreatePartitionsRequest;
     type Call = CreatePartitionsRequest;
     const VERSIONS: (i16, i16) = (0, 3);
-    const SHAPE: &'static [Field] =
-        &[all(Structs(&[all(Text), all(I32), all(Structs(&[all(Values(&I32))]))])), all(I32), all(I8)];
+    const SHAPE: &'static [Field] = &[
+        all(Structs(&[
+            all(Text),
+            all(I32),
+            all(Structs(&[all(Values(&I32))])),
+        ])),
+        all(I32),
+        all(I8),
+    ];
 
     fn prepare(wire: Self::Wire, _version: i16, _aside: &Aside) -> Self::Call {
         wire
@@ -25,12 +36,21 @@ impl Handler for Api {
     fn handle(core: &mut Core, _caller: &Caller, call: Self::Call) -> Answer {
         let mut results = Vec::with_capacity(call.topics.len());
         for (at, topic) in call.topics.iter().enumerate() {
-            let assignments = topic
-                .assignments
-                .as_ref()
-                .map(|all| all.iter().map(|a| a.broker_ids.iter().map(|id| id.0).collect()).collect());
-            let grown = if call.topics.iter().enumerate().any(|(other, t)| other != at && t.name == topic.name) {
-                Err(Refusal::new(ResponseError::InvalidRequest, "Duplicate topic name."))
+            let assignments = topic.assignments.as_ref().map(|all| {
+                all.iter()
+                    .map(|a| a.broker_ids.iter().map(|id| id.0).collect())
+                    .collect()
+            });
+            let grown = if call
+                .topics
+                .iter()
+                .enumerate()
+                .any(|(other, t)| other != at && t.name == topic.name)
+            {
+                Err(Refusal::new(
+                    ResponseError::InvalidRequest,
+                    "Duplicate topic name.",
+                ))
             } else {
                 core.grow_topic(&topic.name, topic.count, assignments, call.validate_only)
             };

@@ -3,12 +3,16 @@
 use std::collections::HashMap;
 
 use kafka_protocol::ResponseError;
-use kafka_protocol::messages::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult};
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
+use kafka_protocol::messages::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult};
 use kafka_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse};
 use kafka_protocol::protocol::StrBytes;
 
-use crate::api::shape::{Field, I8, I16, I32, Kind::{Structs, Text, Values}, all};
+use crate::api::shape::{
+    Field, I8, I16, I32,
+    Kind::{Structs, Text, Values},
+    all,
+};
 use crate::api::{Answer, Aside, Handler};
 use crate::core::admin::NewTopic;
 use crate::core::configs::Overrides;
@@ -49,25 +53,34 @@ impl Handler for Api {
                 continue;
             }
             let made = if repeated {
-                Err(Refusal::new(ResponseError::InvalidRequest, "Duplicate topic name."))
+                Err(Refusal::new(
+                    ResponseError::InvalidRequest,
+                    "Duplicate topic name.",
+                ))
             } else {
                 create(core, topic, call.validate_only)
             };
-            results.push(made.unwrap_or_else(|refusal| {
-                CreatableTopicResult::default()
-                    .with_error_code(refusal.code())
-                    .with_error_message(refusal.message.map(StrBytes::from_string))
-                    .with_num_partitions(-1)
-                    .with_replication_factor(-1)
-                    .with_configs(Some(Vec::new()))
-            })
-            .with_name(name));
+            results.push(
+                made.unwrap_or_else(|refusal| {
+                    CreatableTopicResult::default()
+                        .with_error_code(refusal.code())
+                        .with_error_message(refusal.message.map(StrBytes::from_string))
+                        .with_num_partitions(-1)
+                        .with_replication_factor(-1)
+                        .with_configs(Some(Vec::new()))
+                })
+                .with_name(name),
+            );
         }
         Answer::message(CreateTopicsResponse::default().with_topics(results))
     }
 }
 
-fn create(core: &mut Core, topic: &CreatableTopic, validate_only: bool) -> Result<CreatableTopicResult, Refusal> {
+fn create(
+    core: &mut Core,
+    topic: &CreatableTopic,
+    validate_only: bool,
+) -> Result<CreatableTopicResult, Refusal> {
     let new = NewTopic {
         name: topic.name.to_string(),
         partitions: topic.num_partitions,
@@ -77,7 +90,11 @@ fn create(core: &mut Core, topic: &CreatableTopic, validate_only: bool) -> Resul
             .iter()
             .map(|a| (a.partition_index, a.broker_ids.iter().map(|id| id.0).collect()))
             .collect(),
-        configs: topic.configs.iter().map(|c| (c.name.to_string(), c.value.as_ref().map(ToString::to_string))).collect(),
+        configs: topic
+            .configs
+            .iter()
+            .map(|c| (c.name.to_string(), c.value.as_ref().map(ToString::to_string)))
+            .collect(),
     };
     let (partitions, configs) = core.plan_topic(&new)?;
     let factor = partitions.first().map_or(0, Vec::len);

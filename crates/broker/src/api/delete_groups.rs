@@ -3,7 +3,11 @@
 use kafka_protocol::messages::delete_groups_response::DeletableGroupResult;
 use kafka_protocol::messages::{DeleteGroupsRequest, DeleteGroupsResponse};
 
-use crate::api::shape::{Field, Kind::{Text, Values}, all};
+use crate::api::shape::{
+    Field,
+    Kind::{Text, Values},
+    all,
+};
 use crate::api::{Answer, Aside, Handler};
 use crate::core::{Caller, Core};
 
@@ -21,8 +25,12 @@ impl Handler for Api {
 
     fn handle(core: &mut Core, _caller: &Caller, call: Self::Call) -> Answer {
         let results = call.groups_names.into_iter().map(|id| {
-            let code = core.delete_group(&id).map_or_else(|refusal| refusal.code(), |()| 0);
-            DeletableGroupResult::default().with_group_id(id).with_error_code(code)
+            let code = core
+                .delete_group(&id)
+                .map_or_else(|refusal| refusal.code(), |()| 0);
+            DeletableGroupResult::default()
+                .with_group_id(id)
+                .with_error_code(code)
         });
         let results = results.collect();
         Answer::message(DeleteGroupsResponse::default().with_results(results))

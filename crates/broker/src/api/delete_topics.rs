@@ -6,7 +6,11 @@ use kafka_protocol::messages::{DeleteTopicsRequest, DeleteTopicsResponse, TopicN
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
-use crate::api::shape::{Field, I32, Kind::{Structs, Text, Values}, UUID, all, between, since};
+use crate::api::shape::{
+    Field, I32,
+    Kind::{Structs, Text, Values},
+    UUID, all, between, since,
+};
 use crate::api::{Answer, Aside, Handler};
 use crate::core::{Caller, Core, Refusal};
 
@@ -16,22 +20,32 @@ impl Handler for Api {
     type Wire = DeleteTopicsRequest;
     type Call = DeleteTopicsRequest;
     const VERSIONS: (i16, i16) = (1, 6);
-    const SHAPE: &'static [Field] =
-        &[since(6, Structs(&[all(Text), all(UUID)])), between(0, 5, Values(&Text)), all(I32)];
+    const SHAPE: &'static [Field] = &[
+        since(6, Structs(&[all(Text), all(UUID)])),
+        between(0, 5, Values(&Text)),
+        all(I32),
+    ];
 
     fn prepare(wire: Self::Wire, _version: i16, _aside: &Aside) -> Self::Call {
         wire
     }
 
     fn handle(core: &mut Core, caller: &Caller, call: Self::Call) -> Answer {
-        let mut wanted: Vec<(Option<TopicName>, Uuid)> =
-            call.topic_names.into_iter().map(|name| (Some(name), Uuid::nil())).collect();
+        let mut wanted: Vec<(Option<TopicName>, Uuid)> = call
+            .topic_names
+            .into_iter()
+            .map(|name| (Some(name), Uuid::nil()))
+            .collect();
         wanted.extend(call.topics.into_iter().map(|topic| (topic.name, topic.topic_id)));
         let results = wanted.into_iter().map(|(name, id)| {
             let known = name.clone().or_else(|| {
-                core.topics.name_of(id).map(|name| TopicName(StrBytes::from_string(name.to_string())))
+                core.topics
+                    .name_of(id)
+                    .map(|name| TopicName(StrBytes::from_string(name.to_string())))
             });
-            let result = DeletableTopicResult::default().with_name(known.clone()).with_topic_id(id);
+            let result = DeletableTopicResult::default()
+                .with_name(known.clone())
+                .with_topic_id(id);
             match delete(core, known.as_ref(), name.is_some()) {
                 Ok(id) => result.with_topic_id(id),
                 Err(refusal) => {
@@ -49,7 +63,10 @@ impl Handler for Api {
 
 fn delete(core: &mut Core, name: Option<&TopicName>, by_name: bool) -> Result<Uuid, Refusal> {
     if !core.configs.switch(core.first_broker(), "delete.topic.enable") {
-        return Err(Refusal::new(ResponseError::TopicDeletionDisabled, "Topic deletion is disabled."));
+        return Err(Refusal::new(
+            ResponseError::TopicDeletionDisabled,
+            "Topic deletion is disabled.",
+        ));
     }
     match name.and_then(|name| core.topics.get(name)).map(|topic| topic.id) {
         Some(id) => core.delete_topic(id).map(|()| id),
@@ -57,6 +74,9 @@ fn delete(core: &mut Core, name: Option<&TopicName>, by_name: bool) -> Result<Uu
             ResponseError::UnknownTopicOrPartition,
             "This server does not host this topic-partition.",
         )),
-        None => Err(Refusal::new(ResponseError::UnknownTopicId, "This server does not host this topic ID.")),
+        None => Err(Refusal::new(
+            ResponseError::UnknownTopicId,
+            "This server does not host this topic ID.",
+        )),
     }
 }

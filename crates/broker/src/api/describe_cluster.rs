@@ -38,7 +38,11 @@ impl Handler for Api {
                 .with_host(StrBytes::from_string(node.host.clone()))
                 .with_port(i32::from(node.port))
         });
-        let operations = if call.include_cluster_authorized_operations { CLUSTER_OPERATIONS } else { i32::MIN };
+        let operations = if call.include_cluster_authorized_operations {
+            CLUSTER_OPERATIONS
+        } else {
+            i32::MIN
+        };
         Answer::message(
             response
                 .with_error_message(None)

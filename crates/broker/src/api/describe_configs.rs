@@ -7,7 +7,11 @@ use kafka_protocol::messages::describe_configs_response::{
 use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 use kafka_protocol::protocol::StrBytes;
 
-use crate::api::shape::{Field, I8, Kind::{Structs, Text, Values}, all, since};
+use crate::api::shape::{
+    Field, I8,
+    Kind::{Structs, Text, Values},
+    all, since,
+};
 use crate::api::{Answer, Aside, Handler};
 use crate::core::configs::{Described, Type};
 use crate::core::topics::check_name;
@@ -29,8 +33,11 @@ impl Handler for Api {
     type Call = DescribeConfigsRequest;
     const VERSIONS: (i16, i16) = (1, 4);
     const NOTE: &'static str = "topics and brokers";
-    const SHAPE: &'static [Field] =
-        &[all(Structs(&[all(I8), all(Text), all(Values(&Text))])), all(I8), since(3, I8)];
+    const SHAPE: &'static [Field] = &[
+        all(Structs(&[all(I8), all(Text), all(Values(&Text))])),
+        all(I8),
+        since(3, I8),
+    ];
 
     fn prepare(wire: Self::Wire, _version: i16, _aside: &Aside) -> Self::Call {
         wire
@@ -41,7 +48,12 @@ impl Handler for Api {
             let result = DescribeConfigsResult::default()
                 .with_resource_type(resource.resource_type)
                 .with_resource_name(resource.resource_name.clone());
-            match describe(core, caller.broker, resource.resource_type, &resource.resource_name) {
+            match describe(
+                core,
+                caller.broker,
+                resource.resource_type,
+                &resource.resource_name,
+            ) {
                 Ok(lines) => {
                     let wanted = |line: &Described| {
                         resource
@@ -90,9 +102,15 @@ fn describe(core: &Core, asked: i32, kind: i8, name: &str) -> Result<Vec<Describ
                 ))
             }
         }
-        GROUP if name.is_empty() => Err(Refusal::new(ResponseError::InvalidRequest, "Group name must not be empty")),
+        GROUP if name.is_empty() => Err(Refusal::new(
+            ResponseError::InvalidRequest,
+            "Group name must not be empty",
+        )),
         BROKER_LOGGER | GROUP => Ok(Vec::new()),
-        other => Err(Refusal::new(ResponseError::InvalidRequest, format!("Unsupported resource type: {other}"))),
+        other => Err(Refusal::new(
+            ResponseError::InvalidRequest,
+            format!("Unsupported resource type: {other}"),
+        )),
     }
 }
 
@@ -109,7 +127,11 @@ fn entry(line: Described, with_synonyms: bool) -> DescribeConfigsResourceResult 
         .with_read_only(line.read_only)
         .with_config_source(line.source as i8)
         .with_is_sensitive(line.kind == Type::Password)
-        .with_synonyms(if with_synonyms { synonyms.collect() } else { Vec::new() })
+        .with_synonyms(if with_synonyms {
+            synonyms.collect()
+        } else {
+            Vec::new()
+        })
         .with_config_type(line.kind as i8)
         .with_documentation(None)
 }

@@ -5,7 +5,11 @@ use kafka_protocol::messages::describe_groups_response::{DescribedGroup, Describ
 use kafka_protocol::messages::{DescribeGroupsRequest, DescribeGroupsResponse, GroupId};
 use kafka_protocol::protocol::StrBytes;
 
-use crate::api::shape::{Field, I8, Kind::{Text, Values}, all, since};
+use crate::api::shape::{
+    Field, I8,
+    Kind::{Text, Values},
+    all, since,
+};
 use crate::api::{Answer, Aside, Handler};
 use crate::core::groups::{Group, State};
 use crate::core::{Caller, Core};
@@ -26,7 +30,11 @@ impl Handler for Api {
     }
 
     fn handle(core: &mut Core, caller: &Caller, call: Self::Call) -> Answer {
-        let operations = if call.include_authorized_operations { GROUP_OPERATIONS } else { i32::MIN };
+        let operations = if call.include_authorized_operations {
+            GROUP_OPERATIONS
+        } else {
+            i32::MIN
+        };
         let groups = call.groups.into_iter().map(|id| match core.groups.get(&id) {
             Some(group) => describe(group, id).with_authorized_operations(operations),
             None => unknown(id, caller.version),
@@ -72,7 +80,13 @@ fn describe(group: &Group, id: GroupId) -> DescribedGroup {
     DescribedGroup::default()
         .with_group_id(id)
         .with_group_state(StrBytes::from_static_str(group.state.name()))
-        .with_protocol_type(StrBytes::from_string(group.protocol_type.clone().unwrap_or_default()))
-        .with_protocol_data(StrBytes::from_string(if settled { protocol.clone() } else { String::new() }))
+        .with_protocol_type(StrBytes::from_string(
+            group.protocol_type.clone().unwrap_or_default(),
+        ))
+        .with_protocol_data(StrBytes::from_string(if settled {
+            protocol.clone()
+        } else {
+            String::new()
+        }))
         .with_members(members.collect())
 }

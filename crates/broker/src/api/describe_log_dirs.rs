@@ -6,7 +6,11 @@ use kafka_protocol::messages::describe_log_dirs_response::{
 use kafka_protocol::messages::{DescribeLogDirsRequest, DescribeLogDirsResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
-use crate::api::shape::{Field, I32, Kind::{Structs, Text, Values}, all};
+use crate::api::shape::{
+    Field, I32,
+    Kind::{Structs, Text, Values},
+    all,
+};
 use crate::api::{Answer, Aside, Handler};
 use crate::core::topics::Topic;
 use crate::core::{Caller, Core};
@@ -28,7 +32,11 @@ impl Handler for Api {
             return Answer::message(DescribeLogDirsResponse::default());
         };
         let topics = match call.topics {
-            None => core.topics.iter().filter_map(|topic| describe(topic, caller.broker, None)).collect(),
+            None => core
+                .topics
+                .iter()
+                .filter_map(|topic| describe(topic, caller.broker, None))
+                .collect(),
             Some(wanted) => wanted
                 .iter()
                 .filter_map(|w| describe(core.topics.get(&w.topic)?, caller.broker, Some(&w.partitions)))
@@ -65,5 +73,9 @@ fn describe(topic: &Topic, broker: i32, wanted: Option<&[i32]>) -> Option<Descri
         return None;
     }
     let name = TopicName(StrBytes::from_string(topic.name.to_string()));
-    Some(DescribeLogDirsTopic::default().with_name(name).with_partitions(partitions))
+    Some(
+        DescribeLogDirsTopic::default()
+            .with_name(name)
+            .with_partitions(partitions),
+    )
 }

@@ -1,10 +1,16 @@
 //! `DescribeProducers` (KIP-664).
 
 use kafka_protocol::ResponseError;
-use kafka_protocol::messages::describe_producers_response::{PartitionResponse, ProducerState, TopicResponse};
+use kafka_protocol::messages::describe_producers_response::{
+    PartitionResponse, ProducerState, TopicResponse,
+};
 use kafka_protocol::messages::{DescribeProducersRequest, DescribeProducersResponse, ProducerId};
 
-use crate::api::shape::{Field, I32, Kind::{Structs, Text, Values}, all};
+use crate::api::shape::{
+    Field, I32,
+    Kind::{Structs, Text, Values},
+    all,
+};
 use crate::api::{Answer, Aside, Handler};
 use crate::core::ports::ActiveProducer;
 use crate::core::{Caller, Core};
@@ -31,7 +37,9 @@ impl Handler for Api {
                 }
             });
             let partitions = partitions.collect();
-            TopicResponse::default().with_name(topic.name).with_partitions(partitions)
+            TopicResponse::default()
+                .with_name(topic.name)
+                .with_partitions(partitions)
         });
         let topics = topics.collect();
         Answer::message(DescribeProducersResponse::default().with_topics(topics))
@@ -44,7 +52,9 @@ fn producers(core: &Core, broker: i32, topic: &str, index: i32) -> Result<Vec<Pr
         .get(topic)
         .and_then(|t| t.partitions.get(usize::try_from(index).ok()?))
         .ok_or(ResponseError::UnknownTopicOrPartition)?;
-    let replica = partition.led_by(broker).ok_or(ResponseError::NotLeaderOrFollower)?;
+    let replica = partition
+        .led_by(broker)
+        .ok_or(ResponseError::NotLeaderOrFollower)?;
     Ok(replica.log.active_producers().into_iter().map(state).collect())
 }
 

@@ -4,7 +4,11 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::describe_transactions_response::TransactionState;
 use kafka_protocol::messages::{DescribeTransactionsRequest, DescribeTransactionsResponse};
 
-use crate::api::shape::{Field, Kind::{Text, Values}, all};
+use crate::api::shape::{
+    Field,
+    Kind::{Text, Values},
+    all,
+};
 use crate::api::{Answer, Aside, Handler};
 use crate::core::{Caller, Core};
 

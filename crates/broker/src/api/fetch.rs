@@ -9,7 +9,11 @@ use kafka_protocol::messages::fetch_response::{AbortedTransaction, FetchableTopi
 use kafka_protocol::messages::{FetchRequest, FetchResponse, ProducerId, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
-use crate::api::shape::{Field, I8, I32, I64, Kind::{Structs, Text, Values}, UUID, all, between, since};
+use crate::api::shape::{
+    Field, I8, I32, I64,
+    Kind::{Structs, Text, Values},
+    UUID, all, between, since,
+};
 use crate::api::{Answer, Aside, Handler, Response};
 use crate::core::fetches::{Fetch, FetchPlan, Part, Wanted};
 use crate::core::{Caller, Core};
@@ -41,7 +45,10 @@ impl Handler for Api {
                 all(I32),
             ])),
         ])),
-        since(7, Structs(&[between(0, 12, Text), since(13, UUID), all(Values(&I32))])),
+        since(
+            7,
+            Structs(&[between(0, 12, Text), since(13, UUID), all(Values(&I32))]),
+        ),
         since(11, Text),
     ];
 
@@ -52,7 +59,10 @@ impl Handler for Api {
     fn handle(core: &mut Core, caller: &Caller, call: Self::Call) -> Answer {
         if call.session_id != 0 {
             let error = Some(ResponseError::FetchSessionIdNotFound);
-            return Answer::Now(Response::Fetch(FetchPlan { parts: Vec::new(), error }));
+            return Answer::Now(Response::Fetch(FetchPlan {
+                parts: Vec::new(),
+                error,
+            }));
         }
         let mut wanted = Vec::new();
         for topic in &call.topics {
@@ -64,9 +74,11 @@ impl Handler for Api {
             } else {
                 match core.topics.get(&topic.topic) {
                     Some(known) => (known.name.clone(), known.id, None),
-                    None => {
-                        (Arc::from(&**topic.topic), topic.topic_id, Some(ResponseError::UnknownTopicOrPartition))
-                    }
+                    None => (
+                        Arc::from(&**topic.topic),
+                        topic.topic_id,
+                        Some(ResponseError::UnknownTopicOrPartition),
+                    ),
                 }
             };
             wanted.extend(topic.partitions.iter().map(|partition| Wanted {
@@ -75,7 +87,11 @@ impl Handler for Api {
                 partition: partition.partition,
                 offset: partition.fetch_offset,
                 max_bytes: u32::try_from(partition.partition_max_bytes).unwrap_or(0),
-                leader_epoch: if caller.version >= 9 { partition.current_leader_epoch } else { -1 },
+                leader_epoch: if caller.version >= 9 {
+                    partition.current_leader_epoch
+                } else {
+                    -1
+                },
                 error,
             }));
         }
@@ -87,7 +103,8 @@ impl Handler for Api {
             max_wait_ms: i64::from(call.max_wait_ms),
             read_committed: call.isolation_level == 1,
         };
-        core.fetch(caller, fetch).map_or(Answer::Later, |plan| Answer::Now(Response::Fetch(plan)))
+        core.fetch(caller, fetch)
+            .map_or(Answer::Later, |plan| Answer::Now(Response::Fetch(plan)))
     }
 }
 
@@ -125,7 +142,11 @@ fn partition(part: Part) -> PartitionData {
     };
     let aborted = part.aborted.map(|list| {
         list.into_iter()
-            .map(|(id, first)| AbortedTransaction::default().with_producer_id(ProducerId(id)).with_first_offset(first))
+            .map(|(id, first)| {
+                AbortedTransaction::default()
+                    .with_producer_id(ProducerId(id))
+                    .with_first_offset(first)
+            })
             .collect()
     });
     PartitionData::default()

@@ -5,7 +5,11 @@ use kafka_protocol::messages::find_coordinator_response::Coordinator;
 use kafka_protocol::messages::{BrokerId, FindCoordinatorRequest, FindCoordinatorResponse};
 use kafka_protocol::protocol::StrBytes;
 
-use crate::api::shape::{Field, I8, Kind::{Text, Values}, between, since};
+use crate::api::shape::{
+    Field, I8,
+    Kind::{Text, Values},
+    between, since,
+};
 use crate::api::{Answer, Aside, Handler};
 use crate::core::{Caller, Core, Refusal};
 
@@ -23,12 +27,21 @@ impl Handler for Api {
     }
 
     fn handle(core: &mut Core, caller: &Caller, call: Self::Call) -> Answer {
-        let keys = if caller.version < 4 { vec![call.key.clone()] } else { call.coordinator_keys };
-        let found: Vec<Coordinator> = keys.into_iter().map(|key| find(core, call.key_type, key)).collect();
+        let keys = if caller.version < 4 {
+            vec![call.key.clone()]
+        } else {
+            call.coordinator_keys
+        };
+        let found: Vec<Coordinator> = keys
+            .into_iter()
+            .map(|key| find(core, call.key_type, key))
+            .collect();
         if caller.version >= 4 {
             return Answer::message(FindCoordinatorResponse::default().with_coordinators(found));
         }
-        let Some(only) = found.into_iter().next() else { return Answer::Silent };
+        let Some(only) = found.into_iter().next() else {
+            return Answer::Silent;
+        };
         Answer::message(
             FindCoordinatorResponse::default()
                 .with_error_code(only.error_code)
@@ -68,7 +81,12 @@ fn locate(core: &mut Core, kind: i8, key: &str) -> Result<(i32, String, u16), Re
         }
         _ => return Err(ResponseError::InvalidRequest.into()),
     }
-    let id = core.coordinator_of(key).ok_or(ResponseError::CoordinatorNotAvailable)?;
-    let node = core.nodes.get(&id).ok_or(ResponseError::CoordinatorNotAvailable)?;
+    let id = core
+        .coordinator_of(key)
+        .ok_or(ResponseError::CoordinatorNotAvailable)?;
+    let node = core
+        .nodes
+        .get(&id)
+        .ok_or(ResponseError::CoordinatorNotAvailable)?;
     Ok((id, node.host.clone(), node.port))
 }

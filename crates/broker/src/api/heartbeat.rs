@@ -22,7 +22,13 @@ impl Handler for Api {
     fn handle(core: &mut Core, _caller: &Caller, call: Self::Call) -> Answer {
         let error = core
             .with_group(&call.group_id, |group, now_ms, out| {
-                group.heartbeat(now_ms, &call.member_id, call.group_instance_id.as_deref(), call.generation_id, out)
+                group.heartbeat(
+                    now_ms,
+                    &call.member_id,
+                    call.group_instance_id.as_deref(),
+                    call.generation_id,
+                    out,
+                )
             })
             .unwrap_or(Some(ResponseError::UnknownMemberId));
         Answer::message(HeartbeatResponse::default().with_error_code(error.map_or(0, |error| error.code())))

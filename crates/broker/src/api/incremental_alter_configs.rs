@@ -9,7 +9,11 @@ use kafka_protocol::messages::{IncrementalAlterConfigsRequest, IncrementalAlterC
 use kafka_protocol::protocol::StrBytes;
 
 use crate::api::describe_configs::{BROKER, TOPIC};
-use crate::api::shape::{Field, I8, Kind::{Structs, Text}, all};
+use crate::api::shape::{
+    Field, I8,
+    Kind::{Structs, Text},
+    all,
+};
 use crate::api::{Answer, Aside, Handler};
 use crate::core::configs::Change;
 use crate::core::{Caller, Core, Refusal};
@@ -21,8 +25,14 @@ impl Handler for Api {
     type Call = IncrementalAlterConfigsRequest;
     const VERSIONS: (i16, i16) = (0, 1);
     const NOTE: &'static str = "topics and brokers";
-    const SHAPE: &'static [Field] =
-        &[all(Structs(&[all(I8), all(Text), all(Structs(&[all(Text), all(I8), all(Text)]))])), all(I8)];
+    const SHAPE: &'static [Field] = &[
+        all(Structs(&[
+            all(I8),
+            all(Text),
+            all(Structs(&[all(Text), all(I8), all(Text)])),
+        ])),
+        all(I8),
+    ];
 
     fn prepare(wire: Self::Wire, _version: i16, _aside: &Aside) -> Self::Call {
         wire
@@ -48,8 +58,15 @@ impl Handler for Api {
 
 fn alter(core: &mut Core, resource: &AlterConfigsResource, validate_only: bool) -> Result<(), Refusal> {
     let mut seen = HashSet::new();
-    if !resource.configs.iter().all(|config| seen.insert(config.name.as_str())) {
-        return Err(Refusal::new(ResponseError::InvalidRequest, "Error due to duplicate config keys"));
+    if !resource
+        .configs
+        .iter()
+        .all(|config| seen.insert(config.name.as_str()))
+    {
+        return Err(Refusal::new(
+            ResponseError::InvalidRequest,
+            "Error due to duplicate config keys",
+        ));
     }
     let nulls: Vec<&str> = resource
         .configs
@@ -59,16 +76,32 @@ fn alter(core: &mut Core, resource: &AlterConfigsResource, validate_only: bool) 
         .collect();
     if !nulls.is_empty() {
         let names = nulls.join(",");
-        return Err(Refusal::new(ResponseError::InvalidRequest, format!("Null value not supported for : {names}")));
+        return Err(Refusal::new(
+            ResponseError::InvalidRequest,
+            format!("Null value not supported for : {names}"),
+        ));
     }
     let mut changes = Vec::with_capacity(resource.configs.len());
     for config in &resource.configs {
         let change = Change::from_code(config.config_operation).ok_or_else(|| {
-            Refusal::new(ResponseError::InvalidRequest, format!("Unknown operation type {}", config.config_operation))
+            Refusal::new(
+                ResponseError::InvalidRequest,
+                format!("Unknown operation type {}", config.config_operation),
+            )
         })?;
-        changes.push((config.name.to_string(), change, config.value.as_ref().map(ToString::to_string)));
+        changes.push((
+            config.name.to_string(),
+            change,
+            config.value.as_ref().map(ToString::to_string),
+        ));
     }
-    apply(core, resource.resource_type, &resource.resource_name, &changes, validate_only)
+    apply(
+        core,
+        resource.resource_type,
+        &resource.resource_name,
+        &changes,
+        validate_only,
+    )
 }
 
 /// Applies changes to a topic, a broker, or all brokers (the empty name).
@@ -82,14 +115,25 @@ pub(crate) fn apply(
     match kind {
         TOPIC => {
             let configs = core.changed_topic_configs(name, changes)?;
-            if validate_only { Ok(()) } else { core.set_topic_configs(name, configs) }
+            if validate_only {
+                Ok(())
+            } else {
+                core.set_topic_configs(name, configs)
+            }
         }
         BROKER => {
             let broker = broker_id(core, name)?;
             let configs = core.changed_broker_configs(broker, changes)?;
-            if validate_only { Ok(()) } else { core.set_broker_configs(broker, configs) }
+            if validate_only {
+                Ok(())
+            } else {
+                core.set_broker_configs(broker, configs)
+            }
         }
-        other => Err(Refusal::new(ResponseError::InvalidRequest, format!("Unknown resource type {other}"))),
+        other => Err(Refusal::new(
+            ResponseError::InvalidRequest,
+            format!("Unknown resource type {other}"),
+        )),
     }
 }
 
@@ -100,7 +144,10 @@ pub(crate) fn broker_id(core: &Core, name: &str) -> Result<Option<i32>, Refusal>
     }
     match name.parse::<i32>() {
         Ok(id) if core.nodes.contains_key(&id) => Ok(Some(id)),
-        Ok(id) => Err(Refusal::new(ResponseError::InvalidRequest, format!("No such broker: {id}"))),
+        Ok(id) => Err(Refusal::new(
+            ResponseError::InvalidRequest,
+            format!("No such broker: {id}"),
+        )),
         Err(_) => Err(Refusal::new(
             ResponseError::InvalidRequest,
             format!("Node id must be an integer, but it is: {name}"),

@@ -33,7 +33,9 @@ impl Handler for Api {
             return Answer::message(refuse(ResponseError::TransactionalIdAuthorizationFailed));
         }
         Answer::message(match allocate(core) {
-            Ok(id) => InitProducerIdResponse::default().with_producer_id(ProducerId(id)).with_producer_epoch(0),
+            Ok(id) => InitProducerIdResponse::default()
+                .with_producer_id(ProducerId(id))
+                .with_producer_epoch(0),
             Err(refusal) => refuse(refusal.error),
         })
     }

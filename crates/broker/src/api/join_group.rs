@@ -4,7 +4,11 @@ use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
 use kafka_protocol::messages::{JoinGroupRequest, JoinGroupResponse};
 use kafka_protocol::protocol::StrBytes;
 
-use crate::api::shape::{Field, I32, Kind::{Bytes, Structs, Text}, all, since};
+use crate::api::shape::{
+    Field, I32,
+    Kind::{Bytes, Structs, Text},
+    all, since,
+};
 use crate::api::{Answer, Aside, Handler};
 use crate::core::groups::{Join, Joined};
 use crate::core::{Caller, Core};
@@ -32,17 +36,29 @@ impl Handler for Api {
 
     fn handle(core: &mut Core, caller: &Caller, call: Self::Call) -> Answer {
         let instance = call.group_instance_id.as_ref().map(ToString::to_string);
-        let fresh_id = format!("{}-{}", instance.as_deref().unwrap_or(&caller.client_id), core.outside.ids.uuid());
+        let fresh_id = format!(
+            "{}-{}",
+            instance.as_deref().unwrap_or(&caller.client_id),
+            core.outside.ids.uuid()
+        );
         let join = Join {
             request: caller.request,
             member: call.member_id.to_string(),
             instance,
             client_id: caller.client_id.to_string(),
             host: caller.host.to_string(),
-            rebalance_timeout_ms: if caller.version == 0 { call.session_timeout_ms } else { call.rebalance_timeout_ms },
+            rebalance_timeout_ms: if caller.version == 0 {
+                call.session_timeout_ms
+            } else {
+                call.rebalance_timeout_ms
+            },
             session_timeout_ms: call.session_timeout_ms,
             protocol_type: call.protocol_type.to_string(),
-            protocols: call.protocols.into_iter().map(|p| (p.name.to_string(), p.metadata)).collect(),
+            protocols: call
+                .protocols
+                .into_iter()
+                .map(|p| (p.name.to_string(), p.metadata))
+                .collect(),
             id_required: caller.version >= 4,
             fresh_id,
         };

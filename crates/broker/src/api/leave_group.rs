@@ -4,7 +4,11 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::leave_group_response::MemberResponse;
 use kafka_protocol::messages::{LeaveGroupRequest, LeaveGroupResponse};
 
-use crate::api::shape::{Field, Kind::{Structs, Text}, all, between, since};
+use crate::api::shape::{
+    Field,
+    Kind::{Structs, Text},
+    all, between, since,
+};
 use crate::api::{Answer, Aside, Handler};
 use crate::core::{Caller, Core};
 
@@ -14,8 +18,11 @@ impl Handler for Api {
     type Wire = LeaveGroupRequest;
     type Call = LeaveGroupRequest;
     const VERSIONS: (i16, i16) = (0, 5);
-    const SHAPE: &'static [Field] =
-        &[all(Text), between(0, 2, Text), since(3, Structs(&[all(Text), all(Text), since(5, Text)]))];
+    const SHAPE: &'static [Field] = &[
+        all(Text),
+        between(0, 2, Text),
+        since(3, Structs(&[all(Text), all(Text), since(5, Text)])),
+    ];
 
     fn prepare(wire: Self::Wire, _version: i16, _aside: &Aside) -> Self::Call {
         wire
@@ -23,9 +30,11 @@ impl Handler for Api {
 
     fn handle(core: &mut Core, caller: &Caller, call: Self::Call) -> Answer {
         let mut leave = |member: &str, instance: Option<&str>| {
-            core.with_group(&call.group_id, |group, now_ms, out| group.leave(now_ms, member, instance, out))
-                .unwrap_or(Some(ResponseError::UnknownMemberId))
-                .map_or(0, |error| error.code())
+            core.with_group(&call.group_id, |group, now_ms, out| {
+                group.leave(now_ms, member, instance, out)
+            })
+            .unwrap_or(Some(ResponseError::UnknownMemberId))
+            .map_or(0, |error| error.code())
         };
         if caller.version < 3 {
             let code = leave(&call.member_id, None);

@@ -34,7 +34,8 @@ impl Handler for Api {
         };
         if wanted.iter().any(|kind| !known.contains(kind)) {
             return Answer::message(
-                ListConfigResourcesResponse::default().with_error_code(ResponseError::UnsupportedVersion.code()),
+                ListConfigResourcesResponse::default()
+                    .with_error_code(ResponseError::UnsupportedVersion.code()),
             );
         }
         let mut resources = Vec::new();
@@ -45,7 +46,9 @@ impl Handler for Api {
                 _ => Vec::new(),
             };
             resources.extend(names.into_iter().map(|name| {
-                ConfigResource::default().with_resource_type(kind).with_resource_name(StrBytes::from_string(name))
+                ConfigResource::default()
+                    .with_resource_type(kind)
+                    .with_resource_name(StrBytes::from_string(name))
             }));
         }
         Answer::message(ListConfigResourcesResponse::default().with_config_resources(resources))

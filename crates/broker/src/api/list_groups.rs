@@ -4,7 +4,11 @@ use kafka_protocol::messages::list_groups_response::ListedGroup;
 use kafka_protocol::messages::{GroupId, ListGroupsRequest, ListGroupsResponse};
 use kafka_protocol::protocol::StrBytes;
 
-use crate::api::shape::{Field, Kind::{Text, Values}, since};
+use crate::api::shape::{
+    Field,
+    Kind::{Text, Values},
+    since,
+};
 use crate::api::{Answer, Aside, Handler};
 use crate::core::{Caller, Core};
 
@@ -28,11 +32,15 @@ impl Handler for Api {
             .groups
             .by_id
             .values()
-            .filter(|group| passes(&call.states_filter, group.state.name()) && passes(&call.types_filter, "classic"))
+            .filter(|group| {
+                passes(&call.states_filter, group.state.name()) && passes(&call.types_filter, "classic")
+            })
             .map(|group| {
                 ListedGroup::default()
                     .with_group_id(GroupId(StrBytes::from_string(group.id.clone())))
-                    .with_protocol_type(StrBytes::from_string(group.protocol_type.clone().unwrap_or_default()))
+                    .with_protocol_type(StrBytes::from_string(
+                        group.protocol_type.clone().unwrap_or_default(),
+                    ))
                     .with_group_state(StrBytes::from_static_str(group.state.name()))
                     .with_group_type(StrBytes::from_static_str("classic"))
             });

@@ -2,10 +2,16 @@
 //! (-5, KIP-1005; there is no tiered storage), or the first record at or after a time.
 
 use kafka_protocol::ResponseError;
-use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
+use kafka_protocol::messages::list_offsets_response::{
+    ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
+};
 use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 
-use crate::api::shape::{Field, I8, I32, I64, Kind::{Structs, Text}, all, since};
+use crate::api::shape::{
+    Field, I8, I32, I64,
+    Kind::{Structs, Text},
+    all, since,
+};
 use crate::api::{Answer, Aside, Handler};
 use crate::core::fetches::epoch_error;
 use crate::core::{Caller, Core};
@@ -20,7 +26,10 @@ impl Handler for Api {
     const SHAPE: &'static [Field] = &[
         all(I32),
         since(2, I8),
-        all(Structs(&[all(Text), all(Structs(&[all(I32), since(4, I32), all(I64)]))])),
+        all(Structs(&[
+            all(Text),
+            all(Structs(&[all(I32), since(4, I32), all(I64)])),
+        ])),
         since(10, I32),
     ];
 
@@ -32,14 +41,30 @@ impl Handler for Api {
         let committed = call.isolation_level == 1;
         let topics = call.topics.into_iter().map(|topic| {
             let partitions = topic.partitions.iter().map(|p| {
-                let epoch = if caller.version >= 4 { p.current_leader_epoch } else { -1 };
-                let found = look_up(core, caller.broker, &topic.name, p.partition_index, epoch, p.timestamp, committed);
-                let response = ListOffsetsPartitionResponse::default().with_partition_index(p.partition_index);
+                let epoch = if caller.version >= 4 {
+                    p.current_leader_epoch
+                } else {
+                    -1
+                };
+                let found = look_up(
+                    core,
+                    caller.broker,
+                    &topic.name,
+                    p.partition_index,
+                    epoch,
+                    p.timestamp,
+                    committed,
+                );
+                let response =
+                    ListOffsetsPartitionResponse::default().with_partition_index(p.partition_index);
                 match found {
                     Ok((offset, timestamp, epoch)) => {
                         // Versions before 4 can't say an epoch.
                         let epoch = if caller.version >= 4 { epoch } else { -1 };
-                        response.with_offset(offset).with_timestamp(timestamp).with_leader_epoch(epoch)
+                        response
+                            .with_offset(offset)
+                            .with_timestamp(timestamp)
+                            .with_leader_epoch(epoch)
                     }
                     Err(error) => response
                         .with_error_code(error.code())
@@ -49,7 +74,9 @@ impl Handler for Api {
                 }
             });
             let partitions = partitions.collect();
-            ListOffsetsTopicResponse::default().with_name(topic.name).with_partitions(partitions)
+            ListOffsetsTopicResponse::default()
+                .with_name(topic.name)
+                .with_partitions(partitions)
         });
         let topics = topics.collect();
         Answer::message(ListOffsetsResponse::default().with_topics(topics))
@@ -74,9 +101,15 @@ fn look_up(
     if let Some(error) = epoch_error(epoch, partition.leader_epoch) {
         return Err(error);
     }
-    let replica = partition.led_by(broker).ok_or(ResponseError::NotLeaderOrFollower)?;
+    let replica = partition
+        .led_by(broker)
+        .ok_or(ResponseError::NotLeaderOrFollower)?;
     let log = &replica.log;
-    let end = if committed { log.last_stable_offset(replica.high_watermark) } else { replica.high_watermark };
+    let end = if committed {
+        log.last_stable_offset(replica.high_watermark)
+    } else {
+        replica.high_watermark
+    };
     let query = match timestamp {
         -1 => return Ok((end, -1, partition.leader_epoch)),
         -2 | -4 => {

@@ -2,7 +2,11 @@
 
 use kafka_protocol::messages::{ListTransactionsRequest, ListTransactionsResponse};
 
-use crate::api::shape::{Field, I64, Kind::{Text, Values}, all, since};
+use crate::api::shape::{
+    Field, I64,
+    Kind::{Text, Values},
+    all, since,
+};
 use crate::api::{Answer, Aside, Handler};
 use crate::core::{Caller, Core};
 
@@ -13,7 +17,12 @@ impl Handler for Api {
     type Call = ListTransactionsRequest;
     const VERSIONS: (i16, i16) = (0, 2);
     const NOTE: &'static str = "there are no transactions yet";
-    const SHAPE: &'static [Field] = &[all(Values(&Text)), all(Values(&I64)), since(1, I64), since(2, Text)];
+    const SHAPE: &'static [Field] = &[
+        all(Values(&Text)),
+        all(Values(&I64)),
+        since(1, I64),
+        since(2, Text),
+    ];
 
     fn prepare(wire: Self::Wire, _version: i16, _aside: &Aside) -> Self::Call {
         wire

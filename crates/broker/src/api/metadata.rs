@@ -1,12 +1,18 @@
 //! `Metadata`: brokers, topics, leaders. Asking for a topic makes it, where that is allowed, as Kafka does by default.
 
 use kafka_protocol::ResponseError;
-use kafka_protocol::messages::metadata_response::{MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic};
+use kafka_protocol::messages::metadata_response::{
+    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
 use kafka_protocol::messages::{BrokerId, MetadataRequest, MetadataResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
-use crate::api::shape::{Field, I8, Kind::{Structs, Text}, UUID, all, between, since};
+use crate::api::shape::{
+    Field, I8,
+    Kind::{Structs, Text},
+    UUID, all, between, since,
+};
 use crate::api::{Answer, Aside, Handler};
 use crate::core::topics::{Topic, check_name};
 use crate::core::{Caller, Core};
@@ -30,7 +36,9 @@ impl Handler for Api {
 
     fn handle(core: &mut Core, caller: &Caller, call: Self::Call) -> Answer {
         // Version 0 knows no null: there an empty list asks for all.
-        let wanted = call.topics.filter(|topics| caller.version > 0 || !topics.is_empty());
+        let wanted = call
+            .topics
+            .filter(|topics| caller.version > 0 || !topics.is_empty());
         let topics = match wanted {
             None => core.topics.iter().map(|topic| describe(core, topic)).collect(),
             Some(wanted) => {
@@ -75,7 +83,9 @@ pub(crate) const CLUSTER_OPERATIONS: i32 = 0b1_1111_1010_0000;
 
 fn by_name(core: &mut Core, name: &TopicName, may_create: bool) -> MetadataResponseTopic {
     let refuse = |error: ResponseError| {
-        MetadataResponseTopic::default().with_name(Some(name.clone())).with_error_code(error.code())
+        MetadataResponseTopic::default()
+            .with_name(Some(name.clone()))
+            .with_error_code(error.code())
     };
     if core.topics.get(name).is_none() {
         if check_name(name).is_err() {
@@ -107,8 +117,12 @@ fn by_id(core: &Core, id: Uuid) -> MetadataResponseTopic {
 fn describe(core: &Core, topic: &Topic) -> MetadataResponseTopic {
     let ids = |ids: &[i32]| ids.iter().copied().map(BrokerId).collect::<Vec<_>>();
     let partitions = topic.partitions.iter().enumerate().map(|(index, partition)| {
-        let offline: Vec<i32> =
-            partition.replicas.iter().copied().filter(|id| !core.nodes.contains_key(id)).collect();
+        let offline: Vec<i32> = partition
+            .replicas
+            .iter()
+            .copied()
+            .filter(|id| !core.nodes.contains_key(id))
+            .collect();
         MetadataResponsePartition::default()
             .with_partition_index(index as i32)
             .with_leader_id(BrokerId(partition.leader))
@@ -116,7 +130,11 @@ fn describe(core: &Core, topic: &Topic) -> MetadataResponseTopic {
             .with_replica_nodes(ids(&partition.replicas))
             .with_isr_nodes(ids(&partition.isr))
             .with_offline_replicas(ids(&offline))
-            .with_error_code(if partition.leader < 0 { ResponseError::LeaderNotAvailable.code() } else { 0 })
+            .with_error_code(if partition.leader < 0 {
+                ResponseError::LeaderNotAvailable.code()
+            } else {
+                0
+            })
     });
     MetadataResponseTopic::default()
         .with_name(Some(TopicName(StrBytes::from_string(topic.name.to_string()))))

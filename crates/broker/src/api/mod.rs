@@ -14,12 +14,43 @@ use crate::core::ports::SharedRules;
 use crate::core::{Caller, Core};
 use shape::{Field, Malformed};
 
+pub(crate) mod alter_configs;
+pub(crate) mod api_versions;
+pub(crate) mod create_partitions;
+pub(crate) mod create_topics;
+pub(crate) mod delete_groups;
+pub(crate) mod delete_records;
+pub(crate) mod delete_topics;
+pub(crate) mod describe_cluster;
+pub(crate) mod describe_configs;
+pub(crate) mod describe_groups;
+pub(crate) mod describe_log_dirs;
+pub(crate) mod describe_producers;
+pub(crate) mod describe_topic_partitions;
+pub(crate) mod describe_transactions;
+pub(crate) mod fetch;
+pub(crate) mod find_coordinator;
+pub(crate) mod heartbeat;
+pub(crate) mod incremental_alter_configs;
+pub(crate) mod init_producer_id;
+pub(crate) mod join_group;
+pub(crate) mod leave_group;
+pub(crate) mod list_config_resources;
+pub(crate) mod list_groups;
+pub(crate) mod list_offsets;
+pub(crate) mod list_transactions;
+pub(crate) mod metadata;
+pub(crate) mod offset_commit;
+pub(crate) mod offset_delete;
+pub(crate) mod offset_fetch;
+pub(crate) mod offset_for_leader_epoch;
+pub(crate) mod produce;
 pub(crate) mod shape;
+pub(crate) mod sync_group;
 
-macro_rules! apis {
+macro_rules! table {
     ($($module:ident),* $(,)?) => {
-        $(pub(crate) mod $module;)*
-        /// Every API key that the cluster answers; what is not in here is not advertised.
+        /// Every API key that the cluster answers, in the order of their numbers; what is not in here is not advertised.
         pub(crate) static TABLE: &[Api] = &[$(Api::of::<$module::Api>()),*];
 
         /// One check per key: its shape fits an empty request of every version.
@@ -28,7 +59,7 @@ macro_rules! apis {
     };
 }
 
-apis![
+table![
     produce,
     fetch,
     list_offsets,

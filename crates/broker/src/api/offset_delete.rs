@@ -1,10 +1,16 @@
 //! `OffsetDelete` (KIP-496).
 
 use kafka_protocol::ResponseError;
-use kafka_protocol::messages::offset_delete_response::{OffsetDeleteResponsePartition, OffsetDeleteResponseTopic};
+use kafka_protocol::messages::offset_delete_response::{
+    OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
+};
 use kafka_protocol::messages::{OffsetDeleteRequest, OffsetDeleteResponse};
 
-use crate::api::shape::{Field, I32, Kind::{Structs, Text}, all};
+use crate::api::shape::{
+    Field, I32,
+    Kind::{Structs, Text},
+    all,
+};
 use crate::api::{Answer, Aside, Handler};
 use crate::core::groups::State;
 use crate::core::{Caller, Core};
@@ -22,8 +28,12 @@ impl Handler for Api {
     }
 
     fn handle(core: &mut Core, _caller: &Caller, call: Self::Call) -> Answer {
-        let refuse = |error: ResponseError| Answer::message(OffsetDeleteResponse::default().with_error_code(error.code()));
-        let Some(group) = core.groups.get(&call.group_id) else { return refuse(ResponseError::GroupIdNotFound) };
+        let refuse = |error: ResponseError| {
+            Answer::message(OffsetDeleteResponse::default().with_error_code(error.code()))
+        };
+        let Some(group) = core.groups.get(&call.group_id) else {
+            return refuse(ResponseError::GroupIdNotFound);
+        };
         let busy = group.state != State::Empty;
         if busy && group.protocol_type.as_deref() != Some("consumer") {
             return refuse(ResponseError::NonEmptyGroup);
@@ -36,15 +46,25 @@ impl Handler for Api {
                 if !in_use {
                     gone.push((topic.name.to_string(), p.partition_index));
                 }
-                let error = if in_use { ResponseError::GroupSubscribedToTopic.code() } else { 0 };
-                OffsetDeleteResponsePartition::default().with_partition_index(p.partition_index).with_error_code(error)
+                let error = if in_use {
+                    ResponseError::GroupSubscribedToTopic.code()
+                } else {
+                    0
+                };
+                OffsetDeleteResponsePartition::default()
+                    .with_partition_index(p.partition_index)
+                    .with_error_code(error)
             });
             let partitions = partitions.collect();
-            OffsetDeleteResponseTopic::default().with_name(topic.name).with_partitions(partitions)
+            OffsetDeleteResponseTopic::default()
+                .with_name(topic.name)
+                .with_partitions(partitions)
         });
         let topics = topics.collect();
         gone.retain(|(topic, partition)| {
-            core.groups.get(&call.group_id).is_some_and(|group| group.offsets.get(topic, *partition).is_some())
+            core.groups
+                .get(&call.group_id)
+                .is_some_and(|group| group.offsets.get(topic, *partition).is_some())
         });
         match core.forget_offsets(&call.group_id, &gone) {
             Ok(()) => Answer::message(OffsetDeleteResponse::default().with_topics(topics)),

@@ -1,13 +1,17 @@
 //! `OffsetFetch`, one group or several (KIP-709).
 
 use kafka_protocol::messages::offset_fetch_response::{
-    OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions, OffsetFetchResponseTopic,
-    OffsetFetchResponseTopics,
+    OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
+    OffsetFetchResponseTopic, OffsetFetchResponseTopics,
 };
 use kafka_protocol::messages::{GroupId, OffsetFetchRequest, OffsetFetchResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
-use crate::api::shape::{Field, I8, I32, Kind::{Structs, Text, Values}, all, between, since};
+use crate::api::shape::{
+    Field, I8, I32,
+    Kind::{Structs, Text, Values},
+    all, between, since,
+};
 use crate::api::{Answer, Aside, Handler};
 use crate::core::offsets::Committed;
 use crate::core::{Caller, Core};
@@ -21,7 +25,15 @@ impl Handler for Api {
     const SHAPE: &'static [Field] = &[
         between(0, 7, Text),
         between(0, 7, Structs(&[all(Text), all(Values(&I32))])),
-        since(8, Structs(&[all(Text), since(9, Text), since(9, I32), all(Structs(&[all(Text), all(Values(&I32))]))])),
+        since(
+            8,
+            Structs(&[
+                all(Text),
+                since(9, Text),
+                since(9, I32),
+                all(Structs(&[all(Text), all(Values(&I32))])),
+            ]),
+        ),
         since(7, I8),
     ];
 
@@ -32,14 +44,20 @@ impl Handler for Api {
     fn handle(core: &mut Core, caller: &Caller, call: Self::Call) -> Answer {
         if caller.version >= 8 {
             let groups = call.groups.into_iter().map(|group| {
-                let wanted = group.topics.map(|ts| ts.into_iter().map(|t| (t.name, t.partition_indexes)).collect());
+                let wanted = group
+                    .topics
+                    .map(|ts| ts.into_iter().map(|t| (t.name, t.partition_indexes)).collect());
                 let topics = offsets(core, &group.group_id, wanted);
-                OffsetFetchResponseGroup::default().with_group_id(group.group_id).with_topics(topics)
+                OffsetFetchResponseGroup::default()
+                    .with_group_id(group.group_id)
+                    .with_topics(topics)
             });
             let groups = groups.collect();
             return Answer::message(OffsetFetchResponse::default().with_groups(groups));
         }
-        let wanted = call.topics.map(|ts| ts.into_iter().map(|t| (t.name, t.partition_indexes)).collect());
+        let wanted = call
+            .topics
+            .map(|ts| ts.into_iter().map(|t| (t.name, t.partition_indexes)).collect());
         let topics = offsets(core, &call.group_id, wanted).into_iter().map(|topic| {
             let partitions = topic.partitions.into_iter().map(|p| {
                 OffsetFetchResponsePartition::default()
@@ -48,19 +66,28 @@ impl Handler for Api {
                     .with_committed_leader_epoch(p.committed_leader_epoch)
                     .with_metadata(p.metadata)
             });
-            OffsetFetchResponseTopic::default().with_name(topic.name).with_partitions(partitions.collect())
+            OffsetFetchResponseTopic::default()
+                .with_name(topic.name)
+                .with_partitions(partitions.collect())
         });
         Answer::message(OffsetFetchResponse::default().with_topics(topics.collect()))
     }
 }
 
 /// A group's offsets: of the topics wanted, or all that there are.
-fn offsets(core: &Core, group: &GroupId, wanted: Option<Vec<(TopicName, Vec<i32>)>>) -> Vec<OffsetFetchResponseTopics> {
+fn offsets(
+    core: &Core,
+    group: &GroupId,
+    wanted: Option<Vec<(TopicName, Vec<i32>)>>,
+) -> Vec<OffsetFetchResponseTopics> {
     let group = core.groups.get(group);
     let wanted = wanted.unwrap_or_else(|| {
         let all = group.into_iter().flat_map(|group| &group.offsets.by_topic);
         all.map(|(topic, partitions)| {
-            (TopicName(StrBytes::from_string(topic.clone())), partitions.keys().copied().collect())
+            (
+                TopicName(StrBytes::from_string(topic.clone())),
+                partitions.keys().copied().collect(),
+            )
         })
         .collect()
     });
@@ -69,7 +96,9 @@ fn offsets(core: &Core, group: &GroupId, wanted: Option<Vec<(TopicName, Vec<i32>
             .into_iter()
             .map(|index| partition(index, group.and_then(|group| group.offsets.get(&topic, index))))
             .collect();
-        OffsetFetchResponseTopics::default().with_name(topic).with_partitions(partitions)
+        OffsetFetchResponseTopics::default()
+            .with_name(topic)
+            .with_partitions(partitions)
     });
     topics.collect()
 }

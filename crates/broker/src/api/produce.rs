@@ -4,12 +4,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
-use kafka_protocol::messages::produce_response::{BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse};
+use kafka_protocol::messages::produce_response::{
+    BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
+};
 use kafka_protocol::messages::{ProduceRequest, ProduceResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
-use crate::api::shape::{Field, I16, I32, Kind::{Bytes as Raw, Structs, Text}, UUID, all, between, since};
+use crate::api::shape::{
+    Field, I16, I32,
+    Kind::{Bytes as Raw, Structs, Text},
+    UUID, all, between, since,
+};
 use crate::api::{Answer, Aside, Handler};
 use crate::core::{Caller, Core};
 use crate::log::{Append, InvalidBatch, NO_KEY, ProduceRules, ValidBatch, validate};
@@ -45,27 +51,48 @@ impl Handler for Api {
         all(Text),
         all(I16),
         all(I32),
-        all(Structs(&[between(0, 12, Text), since(13, UUID), all(Structs(&[all(I32), all(Raw)]))])),
+        all(Structs(&[
+            between(0, 12, Text),
+            since(13, UUID),
+            all(Structs(&[all(I32), all(Raw)])),
+        ])),
     ];
 
     fn prepare(wire: ProduceRequest, version: i16, aside: &Aside) -> Call {
         let topics = wire.topic_data.into_iter().map(|topic| {
             let rules = aside.rules.read().ok().and_then(|rules| {
                 let by_id = version >= 13;
-                if by_id { rules.by_id.get(&topic.topic_id).copied() } else { rules.by_name.get(&**topic.name).copied() }
+                if by_id {
+                    rules.by_id.get(&topic.topic_id).copied()
+                } else {
+                    rules.by_name.get(&**topic.name).copied()
+                }
             });
             let parts = topic.partition_data.into_iter();
             let parts = parts
-                .map(|part| Part { index: part.index, batch: check(part.records, rules.as_ref(), version, aside.now_ms) })
+                .map(|part| Part {
+                    index: part.index,
+                    batch: check(part.records, rules.as_ref(), version, aside.now_ms),
+                })
                 .collect();
             (topic.name, topic.topic_id, parts)
         });
-        Call { acks: wire.acks, transactional: wire.transactional_id.is_some(), topics: topics.collect() }
+        Call {
+            acks: wire.acks,
+            transactional: wire.transactional_id.is_some(),
+            topics: topics.collect(),
+        }
     }
 
     fn handle(core: &mut Core, caller: &Caller, call: Call) -> Answer {
-        let acks_error = if (-1..=1).contains(&call.acks) { None } else { Some(ResponseError::InvalidRequiredAcks) };
-        let refused = acks_error.or(call.transactional.then_some(ResponseError::TransactionalIdAuthorizationFailed));
+        let acks_error = if (-1..=1).contains(&call.acks) {
+            None
+        } else {
+            Some(ResponseError::InvalidRequiredAcks)
+        };
+        let refused = acks_error.or(call
+            .transactional
+            .then_some(ResponseError::TransactionalIdAuthorizationFailed));
         let mut answers = Vec::with_capacity(call.topics.len());
         for (name, id, parts) in call.topics {
             let known: Option<Arc<str>> = if caller.version >= 13 {
@@ -83,7 +110,12 @@ impl Handler for Api {
                 };
                 results.push(result.unwrap_or_else(refusal).with_index(part.index));
             }
-            answers.push(TopicProduceResponse::default().with_name(name).with_topic_id(id).with_partition_responses(results));
+            answers.push(
+                TopicProduceResponse::default()
+                    .with_name(name)
+                    .with_topic_id(id)
+                    .with_partition_responses(results),
+            );
         }
         if call.acks == 0 {
             return Answer::Silent;
@@ -104,7 +136,11 @@ impl Rejected {
 
 impl From<ResponseError> for Rejected {
     fn from(error: ResponseError) -> Self {
-        Self { error, message: None, records: Vec::new() }
+        Self {
+            error,
+            message: None,
+            records: Vec::new(),
+        }
     }
 }
 
@@ -114,15 +150,28 @@ impl From<InvalidBatch> for Rejected {
             error: invalid.code(),
             // Kafka has words of its own only where single records are at fault.
             message: (!invalid.record_errors().is_empty()).then(|| invalid.to_string()),
-            records: invalid.record_errors().iter().map(|e| (e.index, e.message.clone())).collect(),
+            records: invalid
+                .record_errors()
+                .iter()
+                .map(|e| (e.index, e.message.clone()))
+                .collect(),
         }
     }
 }
 
-fn check(records: Option<Bytes>, rules: Option<&ProduceRules>, version: i16, now_ms: i64) -> Result<ValidBatch, Rejected> {
+fn check(
+    records: Option<Bytes>,
+    rules: Option<&ProduceRules>,
+    version: i16,
+    now_ms: i64,
+) -> Result<ValidBatch, Rejected> {
     let Some(rules) = rules else {
         let by_id = version >= 13;
-        let error = if by_id { ResponseError::UnknownTopicId } else { ResponseError::UnknownTopicOrPartition };
+        let error = if by_id {
+            ResponseError::UnknownTopicId
+        } else {
+            ResponseError::UnknownTopicOrPartition
+        };
         return Err(error.into());
     };
     Ok(validate(records.unwrap_or_default(), rules, now_ms)?)
@@ -138,10 +187,16 @@ fn append(
 ) -> Result<PartitionProduceResponse, Rejected> {
     let now_ms = core.now_ms;
     let min_isr = if acks == -1 { core.min_in_sync(topic) } else { 1 };
-    let Some(topic) = core.topics.get_mut(topic) else { return Err(ResponseError::UnknownTopicOrPartition.into()) };
+    let Some(topic) = core.topics.get_mut(topic) else {
+        return Err(ResponseError::UnknownTopicOrPartition.into());
+    };
     let (id, internal) = (topic.id, topic.is_internal());
-    let partition = usize::try_from(index).ok().and_then(|at| topic.partitions.get_mut(at));
-    let Some(partition) = partition else { return Err(ResponseError::UnknownTopicOrPartition.into()) };
+    let partition = usize::try_from(index)
+        .ok()
+        .and_then(|at| topic.partitions.get_mut(at));
+    let Some(partition) = partition else {
+        return Err(ResponseError::UnknownTopicOrPartition.into());
+    };
     if internal && &*caller.client_id != "__admin_client" {
         return Err(Rejected {
             error: ResponseError::InvalidTopicException,
@@ -160,19 +215,28 @@ fn append(
     let Some(replica) = partition.led_by_mut(caller.broker) else {
         return Err(ResponseError::NotLeaderOrFollower.into());
     };
-    let appended = replica.log.append(&batch, epoch, now_ms).map_err(|error| Rejected {
-        error: error.code(),
-        message: Some(error.to_string()),
-        records: Vec::new(),
-    })?;
+    let appended = replica
+        .log
+        .append(&batch, epoch, now_ms)
+        .map_err(|error| Rejected {
+            error: error.code(),
+            message: Some(error.to_string()),
+            records: Vec::new(),
+        })?;
     if partition.advance_high_watermark() {
         core.wake_fetches(id, index);
     }
     let (base, time, start) = match appended {
-        Append::Written(written) => (written.base_offset, written.log_append_time_ms, written.log_start_offset),
-        Append::Duplicate { base_offset, log_append_time_ms, log_start_offset } => {
-            (base_offset, log_append_time_ms, log_start_offset)
-        }
+        Append::Written(written) => (
+            written.base_offset,
+            written.log_append_time_ms,
+            written.log_start_offset,
+        ),
+        Append::Duplicate {
+            base_offset,
+            log_append_time_ms,
+            log_start_offset,
+        } => (base_offset, log_append_time_ms, log_start_offset),
     };
     Ok(PartitionProduceResponse::default()
         .with_base_offset(base)

@@ -3,7 +3,11 @@
 use kafka_protocol::messages::{SyncGroupRequest, SyncGroupResponse};
 use kafka_protocol::protocol::StrBytes;
 
-use crate::api::shape::{Field, I32, Kind::{Bytes, Structs, Text}, all, since};
+use crate::api::shape::{
+    Field, I32,
+    Kind::{Bytes, Structs, Text},
+    all, since,
+};
 use crate::api::{Answer, Aside, Handler};
 use crate::core::groups::{Sync, Synced};
 use crate::core::{Caller, Core};
@@ -37,7 +41,11 @@ impl Handler for Api {
             generation: call.generation_id,
             protocol_type: text(call.protocol_type),
             protocol: text(call.protocol_name),
-            assignments: call.assignments.into_iter().map(|a| (a.member_id.to_string(), a.assignment)).collect(),
+            assignments: call
+                .assignments
+                .into_iter()
+                .map(|a| (a.member_id.to_string(), a.assignment))
+                .collect(),
         };
         core.sync_group(&call.group_id, sync);
         Answer::Later
