@@ -17,12 +17,13 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from gateway import Gateway
+from gateway import Gateway, reason
 
 HERE = Path(__file__).resolve().parent
 # Long, for a busy machine: nothing waits for it in a good run.
@@ -95,9 +96,9 @@ def statements(sql):
 
 
 class Flink(Side):
-    def __init__(self, bootstrap, prefix, gateway):
+    def __init__(self, bootstrap, prefix, gateway, rest="http://127.0.0.1:8081"):
         super().__init__(bootstrap, prefix)
-        self.gateway_url = gateway
+        self.gateway_url, self.rest_url, self.jobs = gateway, rest, []
 
     def run(self, sql, _path):
         gateway, jobs = Gateway(self.gateway_url), []
@@ -106,7 +107,19 @@ class Flink(Side):
             _, _, job = gateway.run(statement)
             if job:
                 jobs.append(job)
+        self.jobs = jobs
         return lambda: [stop(gateway, job) for job in jobs]
+
+    def told(self):
+        """What Flink says of the jobs of this run: each one's state, and why it failed."""
+        said = []
+        for job in self.jobs:
+            with urllib.request.urlopen(f"{self.rest_url}/jobs/{job}", timeout=30) as answer:
+                said.append(f"job {job} is {json.load(answer)['state']}")
+            with urllib.request.urlopen(f"{self.rest_url}/jobs/{job}/exceptions", timeout=30) as answer:
+                entries = json.load(answer)["exceptionHistory"]["entries"]
+            said += [reason([entry["stacktrace"]]) for entry in entries]
+        return said
 
 
 def stop(gateway, job):
@@ -144,7 +157,7 @@ def run_case(folder, flink, lab):
     sql = (folder / "job.sql").read_text()
     records = [json.loads(line) for line in (folder / "records.jsonl").read_text().splitlines() if line.strip()]
     wanted = int(re.search(r"-- rows: (\d+)", sql)[1])
-    rows = {}
+    rows, told = {}, []
     for name, side in (("lab", lab), ("flink", flink)):
         side.make_topics(sql, records)
         end = lambda: None
@@ -152,6 +165,8 @@ def run_case(folder, flink, lab):
             side.produce(records)
             end = side.run(sql, folder / "job.sql")
             rows[name] = side.rows(wanted)
+            if name == "flink" and len(rows[name]) < wanted:
+                told = side.told()
         finally:
             end()
             side.drop_topics(sql)
@@ -159,6 +174,8 @@ def run_case(folder, flink, lab):
         print(f"equal      {folder.name}: {wanted} rows", flush=True)
         return True
     print(f"DIFFERENT  {folder.name}: flink {len(rows['flink'])} rows, lab {len(rows['lab'])}, wanted {wanted}")
+    for line in told:
+        print(f"  flink: {line}", flush=True)
     only = {name: [row for row in rows[name] if row not in rows[other]]
             for name, other in (("flink", "lab"), ("lab", "flink"))}
     if len(only["flink"]) == len(only["lab"]):
