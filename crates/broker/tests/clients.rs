@@ -89,6 +89,29 @@ fn every_codec_comes_back() {
 }
 
 #[test]
+fn long_and_short_runs_of_records_come_as_they_were_written() {
+    let cluster = Cluster::builder().start().unwrap();
+    // Of several partitions in one answer some are longer than what is copied, some are not.
+    create(&cluster, "mixed", 6);
+    let producer: BaseProducer = client(&cluster).set("linger.ms", "20").create().unwrap();
+    let mut sent = Vec::new();
+    for number in 0..600 {
+        let partition = number % 6;
+        let size = if partition < 3 { 10 } else { 3_000 };
+        let value = format!("{number:04}-{}", "y".repeat(size));
+        let record = BaseRecord::<str, str>::to("mixed")
+            .partition(partition)
+            .payload(&value);
+        producer.send(record).unwrap();
+        sent.push(value);
+    }
+    producer.flush(LONG).unwrap();
+    let mut got = values(&consumer(&cluster, "g", "mixed"), sent.len());
+    got.sort();
+    assert!(got == sent, "{} records, others than were sent", got.len());
+}
+
+#[test]
 fn more_replicas_in_sync_than_there_are_is_no_demand() {
     let cluster = Cluster::builder()
         .config("min.insync.replicas", "2")

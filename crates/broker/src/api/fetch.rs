@@ -1,4 +1,4 @@
-//! `Fetch`. The core says which bytes; the connection reads them and calls [`respond`].
+//! `Fetch`. The core says which bytes; the connection calls [`respond`] and sends them from the file.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use crate::api::shape::{
 use crate::api::{Answer, Aside, Handler, Response};
 use crate::core::fetches::{Fetch, FetchPlan, Part, Wanted};
 use crate::core::{Caller, Core};
+use crate::net::Stretches;
 
 pub(crate) struct Api;
 
@@ -108,8 +109,8 @@ impl Handler for Api {
     }
 }
 
-/// The response, with the bytes read.
-pub(crate) fn respond(plan: FetchPlan) -> FetchResponse {
+/// The response; long runs of records stand in it for the stretches of files that they are.
+pub(crate) fn respond(plan: FetchPlan, stretches: &mut Stretches) -> FetchResponse {
     let mut topics: Vec<FetchableTopicResponse> = Vec::new();
     let mut at: HashMap<(uuid::Uuid, Arc<str>), usize> = HashMap::new();
     for part in plan.parts {
@@ -121,7 +122,7 @@ pub(crate) fn respond(plan: FetchPlan) -> FetchResponse {
             );
             topics.len() - 1
         });
-        topics[index].partitions.push(partition(part));
+        topics[index].partitions.push(partition(part, stretches));
     }
     FetchResponse::default()
         .with_error_code(plan.error.map_or(0, |error| error.code()))
@@ -129,9 +130,9 @@ pub(crate) fn respond(plan: FetchPlan) -> FetchResponse {
         .with_responses(topics)
 }
 
-fn partition(part: Part) -> PartitionData {
+fn partition(part: Part, stretches: &mut Stretches) -> PartitionData {
     let mut error = part.error;
-    let records = match part.slice.as_ref().map(crate::log::LogSlice::read) {
+    let records = match part.slice.map(|slice| stretches.stand_in(slice)) {
         Some(Ok(bytes)) => bytes,
         Some(Err(why)) => {
             tracing::warn!(%why, topic = &*part.topic, partition = part.partition, "a fetch could not be read");

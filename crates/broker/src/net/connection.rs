@@ -9,14 +9,14 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{ApiKey, RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable};
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
 use super::frame::{self, FrameError};
+use super::outgoing::{Outgoing, Stretches};
 use super::{Envelope, Shared};
 use crate::api::shape::{self, Malformed};
-use crate::api::{self, Api, Aside, Response, Unwritable};
+use crate::api::{self, Api, Aside, Message, Response, Unwritable};
 use crate::core::{Caller, Event};
 use crate::fault::Action;
 
@@ -69,7 +69,7 @@ pub(crate) async fn serve(
             Err(_) => return Err(ConnectionError::Idle),
         };
         if let Some(answer) = answer(broker, &host, frame, shared).await? {
-            stream.write_all(&answer).await?;
+            answer.send(&mut stream).await?;
         }
     }
 }
@@ -80,7 +80,7 @@ async fn answer(
     host: &Arc<str>,
     mut frame: Bytes,
     shared: &Shared,
-) -> Result<Option<BytesMut>, ConnectionError> {
+) -> Result<Option<Outgoing>, ConnectionError> {
     let (key, version, correlation) = {
         let mut head = &frame[..8];
         (head.get_i16(), head.get_i16(), head.get_i32())
@@ -134,40 +134,50 @@ async fn answer(
     }
 }
 
-fn encode(api: &Api, version: i16, correlation: i32, response: Response) -> Result<BytesMut, Unwritable> {
+fn encode(api: &Api, version: i16, correlation: i32, response: Response) -> Result<Outgoing, Unwritable> {
     let header = (api.response_header)(version);
     match response {
-        Response::Message(message) => framed(header, version, correlation, &*message, 0),
+        Response::Message(message) => {
+            let out = Outgoing::new(Stretches::default(), 512);
+            framed(out, header, correlation, |out| {
+                message.write(out.own_mut(), version)
+            })
+        }
         Response::Fetch(plan) => {
-            // Records of many partitions are not moved each time that the buffer would have to grow.
-            let records = plan.bytes();
-            framed(header, version, correlation, &api::fetch::respond(plan), records)
+            let mut stretches = Stretches::default();
+            let response = api::fetch::respond(plan, &mut stretches);
+            framed(Outgoing::new(stretches, 4096), header, correlation, |out| {
+                response
+                    .encode(out, version)
+                    .map_err(|error| Unwritable(error.to_string()))
+            })
         }
     }
 }
 
-/// A response with its length and header before it; `records` is how many bytes of records it carries.
+/// A response with its length and header before it.
 fn framed(
+    mut out: Outgoing,
     header: i16,
-    version: i16,
     correlation: i32,
-    message: &dyn api::Message,
-    records: usize,
-) -> Result<BytesMut, Unwritable> {
-    let mut out = BytesMut::with_capacity(512 + records);
+    write: impl FnOnce(&mut Outgoing) -> Result<(), Unwritable>,
+) -> Result<Outgoing, Unwritable> {
     out.put_i32(0);
     ResponseHeader::default()
         .with_correlation_id(correlation)
         .encode(&mut out, header)
         .map_err(|error| Unwritable(error.to_string()))?;
-    message.write(&mut out, version)?;
+    write(&mut out)?;
     let len = (out.len() - 4) as i32;
-    out[..4].copy_from_slice(&len.to_be_bytes());
+    out.own_mut()[..4].copy_from_slice(&len.to_be_bytes());
     Ok(out)
 }
 
 /// The answer to an `ApiVersions` of a version that this cluster doesn't know (KIP-511): version 0, with what it knows.
-fn other_version(correlation: i32) -> Result<BytesMut, Unwritable> {
+fn other_version(correlation: i32) -> Result<Outgoing, Unwritable> {
     let response = api::api_versions::supported().with_error_code(ResponseError::UnsupportedVersion.code());
-    framed(0, 0, correlation, &response, 0)
+    let out = Outgoing::new(Stretches::default(), 1024);
+    framed(out, 0, correlation, |out| {
+        Message::write(&response, out.own_mut(), 0)
+    })
 }

@@ -6,6 +6,7 @@
 
 mod connection;
 mod frame;
+mod outgoing;
 mod owner;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 pub(crate) use connection::Limits;
+pub(crate) use outgoing::Stretches;
 pub(crate) use owner::{Envelope, run};
 
 use crate::clock::LabClock;
