@@ -172,7 +172,8 @@ impl<'a> Run<'a> {
         setup::run(self.course, self.exercise, step, &self.target)
     }
 
-    fn type_script(&mut self, step: &Step, script: &Script) -> Outcome<Said> {
+    /// Types it; a command that did not end by itself is told with what the last one said.
+    fn type_script(&mut self, step: &Step, script: &Script) -> Outcome<(Said, Option<String>)> {
         let mut typist = Typist {
             target: &self.target,
             lab: self.lab,
@@ -181,10 +182,11 @@ impl<'a> Run<'a> {
             step,
             answered: Vec::new(),
             last: Said::default(),
+            endless: None,
             cancel: self.cancel,
         };
         script.play(&mut typist)?;
-        Ok(typist.last)
+        Ok((typist.last, typist.endless))
     }
 
     fn reference(&mut self, plays: &mut Vec<Play>) -> Outcome<()> {
@@ -207,7 +209,7 @@ impl<'a> Run<'a> {
                     Vec::new()
                 },
             });
-            let last = self.type_script(step, &step.solution)?;
+            let (last, unended) = self.type_script(step, &step.solution)?;
             let results = self.until(step, |results| results.iter().all(|result| result.passed));
             let passed = results.iter().all(|result| result.passed);
             let line = step
@@ -218,16 +220,16 @@ impl<'a> Run<'a> {
             plays.push(Play {
                 step: step.title.clone(),
                 play: "solution".into(),
-                ok: passed && !last.endless,
+                ok: passed && unended.is_none(),
                 line,
-                problem: if passed {
-                    last.endless.then(|| endless(&last))
-                } else {
-                    Some("the solution does not pass".into())
+                problem: match (&unended, passed) {
+                    (Some(command), _) => Some(endless(command)),
+                    (None, false) => Some("the solution does not pass".into()),
+                    (None, true) => None,
                 },
                 said: if passed { Vec::new() } else { said(&results, &last) },
             });
-            if !passed || self.cancel.is_cancelled() {
+            if !passed || unended.is_some() || self.cancel.is_cancelled() {
                 return Ok(());
             }
         }
@@ -244,13 +246,13 @@ impl<'a> Run<'a> {
         }
         let step = &self.exercise.steps[index];
         self.open(step)?;
-        let last = self.type_script(step, &wrong.script)?;
+        let (last, unended) = self.type_script(step, &wrong.script)?;
         let results = self.until(step, |results| missing(wrong, results).is_none());
         let passed = results.iter().all(|result| result.passed);
         let problem = if passed {
             Some("the wrong solution passes".to_string())
-        } else if last.endless {
-            Some(endless(&last))
+        } else if let Some(command) = &unended {
+            Some(endless(command))
         } else {
             missing(wrong, &results).map(|expect| format!("no failing check says: {expect}"))
         };
@@ -300,10 +302,9 @@ fn missing<'w>(wrong: &'w Wrong, results: &[CheckResult]) -> Option<&'w str> {
         .map(String::as_str)
 }
 
-fn endless(said: &Said) -> String {
+fn endless(command: &str) -> String {
     format!(
-        "'{}' did not end within {} s (a consumer ends with --max-messages or --timeout-ms)",
-        said.command,
+        "'{command}' did not end within {} s (a consumer ends with --max-messages or --timeout-ms)",
         COMMAND_LIMIT.as_secs()
     )
 }

@@ -39,6 +39,8 @@ pub struct Typist<'a> {
     pub answered: Vec<String>,
     /// The last command and what it said, for the report.
     pub last: Said,
+    /// The first command that did not end by itself.
+    pub endless: Option<String>,
     /// Ctrl-C.
     pub cancel: &'a Cancel,
 }
@@ -50,8 +52,6 @@ pub struct Said {
     pub command: String,
     /// Its output and its errors.
     pub output: String,
-    /// It did not end by itself.
-    pub endless: bool,
 }
 
 /// Copies an exercise's files into a work folder.
@@ -152,7 +152,9 @@ impl Typist<'_> {
             );
         });
         self.last.output = said;
-        self.last.endless = endless;
+        if endless {
+            self.endless.get_or_insert_with(|| self.last.command.clone());
+        }
     }
 
     /// `sql FILE` and `job stop NAME`. A refusal belongs to the play: a wrong solution may be refused.

@@ -95,7 +95,7 @@ impl Progress {
     fn load(&self, exercise: &str) -> Result<(), String> {
         let path = self.path(exercise);
         let read = read_limited(&path)
-            .map_err(|error| error.to_string())
+            .map_err(|error| Unreadable::Damaged(error.to_string()))
             .and_then(|bytes| match bytes {
                 None => Ok(None),
                 Some(bytes) => parse(&bytes).map(Some),
@@ -109,14 +109,13 @@ impl Progress {
                 self.records().remove(exercise);
                 Ok(())
             }
-            Err(why) => Err(match put_aside(&path) {
-                Ok(aside) => format!(
-                    "progress of {exercise} can't be read ({why}); the file is kept as {} and {exercise} starts again",
-                    aside.display()
+            Err(why) => Err(match put_aside(&path, why.word()) {
+                Ok(aside) => why.note(exercise, &path, &aside),
+                Err(error) => format!(
+                    "progress of {exercise} can't be read ({}: {}), nor put aside ({error})",
+                    path.display(),
+                    why.reason()
                 ),
-                Err(error) => {
-                    format!("progress of {exercise} can't be read ({why}), nor put aside ({error})")
-                }
             }),
         }
     }
@@ -248,21 +247,69 @@ fn read_limited(path: &Path) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-fn parse(bytes: &[u8]) -> Result<ExerciseRecord, String> {
-    let record: ExerciseRecord = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    if record.version != VERSION {
-        return Err(format!(
-            "it is of version {}, and this program knows {VERSION}",
-            record.version
-        ));
+/// Why a file of progress is not taken.
+#[derive(Debug)]
+enum Unreadable {
+    /// Nobody can read it.
+    Damaged(String),
+    /// A later version of this program wrote it, in this format.
+    Newer(u32),
+}
+
+impl Unreadable {
+    fn reason(&self) -> String {
+        match self {
+            Self::Damaged(why) => why.clone(),
+            Self::Newer(version) => format!("format {version}; this version knows {VERSION}"),
+        }
     }
-    Ok(record)
+
+    /// What the file that is put aside is called.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Damaged(_) => "damaged",
+            Self::Newer(_) => "newer",
+        }
+    }
+
+    fn note(&self, exercise: &str, path: &Path, aside: &Path) -> String {
+        let kept = aside.file_name().unwrap_or_default().to_string_lossy();
+        let path = path.display();
+        match self {
+            Self::Damaged(why) => format!(
+                "progress of {exercise} can't be read ({path}: {why}); the file is kept as {kept}, beside it, and \
+                 {exercise} starts again"
+            ),
+            Self::Newer(_) => format!(
+                "progress of {exercise} was written by a newer version of streamlings ({path}: {}); it is kept as {kept}, \
+                 beside it: rename it back to use it with that version. Here {exercise} starts again",
+                self.reason()
+            ),
+        }
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<ExerciseRecord, Unreadable> {
+    #[derive(Deserialize)]
+    struct Version {
+        version: u32,
+    }
+    let damaged = |error: serde_json::Error| Unreadable::Damaged(error.to_string());
+    // Asked first: a later version may have other fields.
+    let Version { version } = serde_json::from_slice(bytes).map_err(damaged)?;
+    if version > VERSION {
+        return Err(Unreadable::Newer(version));
+    }
+    if version != VERSION {
+        return Err(Unreadable::Damaged(format!("there is no format {version}")));
+    }
+    serde_json::from_slice(bytes).map_err(damaged)
 }
 
 /// Renames the file to a name that is free, so that nothing is lost.
-fn put_aside(path: &Path) -> io::Result<PathBuf> {
+fn put_aside(path: &Path, word: &str) -> io::Result<PathBuf> {
     for number in 1..1000 {
-        let aside = path.with_extension(format!("damaged-{number}"));
+        let aside = path.with_extension(format!("{word}-{number}"));
         if !aside.exists() {
             fs::rename(path, &aside)?;
             return Ok(aside);
@@ -370,15 +417,18 @@ mod tests {
         let exercise = &course.modules[0].exercises[0];
         let path = home.progress().join("test/1.1.json");
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        for damage in [
-            "{\"version\":1,",
-            "",
-            "{\"version\":9,\"exercise\":\"1.1\",\"content\":\"\",\"steps\":{}}",
+        for (damage, says) in [
+            ("{\"version\":1,", "damaged-1"),
+            ("", "damaged-2"),
+            ("{\"version\":9,\"unknown\":\"1.1\"}", "newer version"),
         ] {
             write_atomic(&path, damage.as_bytes(), Readers::Anyone).unwrap();
             let (progress, notes) = Progress::open(&home, &course);
             assert_eq!(notes.len(), 1, "{damage:?}");
-            assert!(notes[0].contains("damaged-"), "{notes:?}");
+            assert!(
+                notes[0].contains(says) && notes[0].contains("1.1.json"),
+                "{notes:?}"
+            );
             progress.done(exercise, &exercise.steps[0]).unwrap();
         }
         assert_eq!(
@@ -392,7 +442,7 @@ mod tests {
                         .contains("damaged")
                 })
                 .count(),
-            3
+            2
         );
     }
 }

@@ -45,7 +45,7 @@ impl LabClient {
     pub fn connect(home: &Home) -> Outcome<Option<Self>> {
         let files = LabFiles::of(home);
         let Some(running) = files.running() else {
-            return Ok(None);
+            return files.damaged_state().map_or(Ok(None), Err);
         };
         if !files.process_lives() {
             files.retract_dead();
@@ -85,10 +85,11 @@ impl LabClient {
             },
             files,
         };
-        match client
-            .call("GET", "/lab", None::<&()>, QUICK)
-            .and_then(Answer::value)
-        {
+        let answer = client.call("GET", "/lab", None::<&()>, QUICK);
+        if answer.as_ref().is_ok_and(|answer| answer.status == UNAUTHORIZED) {
+            return Err(client.refused_token(running.pid));
+        }
+        match answer.and_then(Answer::value) {
             Ok(info) => client.info = info,
             // It ended between the two looks.
             Err(_) if !client.files.process_lives() => return Ok(None),
@@ -211,6 +212,18 @@ impl LabClient {
         })
     }
 
+    /// The token's file is not as the process wrote it.
+    fn refused_token(&self, pid: u32) -> Problem {
+        Problem::new(format!(
+            "the lab's process {pid} doesn't take the token in {}: something has changed that file",
+            self.files.token_path().display()
+        ))
+        .next(format!(
+            "end the process with `kill {pid}`, then `streamlings up` starts one with a new token: records and jobs are kept"
+        ))
+        .exit(Exit::NoLab)
+    }
+
     fn call(
         &self,
         method: &str,
@@ -263,6 +276,8 @@ impl LabClient {
     }
 }
 
+/// HTTP's status for a wrong token.
+const UNAUTHORIZED: u16 = 401;
 /// More than any answer needs: a job tells at most 100 windows.
 const ANSWER_LIMIT_BYTES: u64 = 16 * 1024 * 1024;
 

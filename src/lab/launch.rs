@@ -13,6 +13,7 @@ use super::client::LabClient;
 use super::logfile;
 use super::process::{Order, Report};
 use super::request::{BackendChoice, Choice, UpRequest};
+use super::spinner::Spinner;
 use super::state::{LabFiles, unwritable};
 use super::status::{BackendKind, LabStatus};
 use crate::home::Home;
@@ -189,7 +190,13 @@ fn revive(client: &LabClient, status: LabStatus) -> Outcome<LabStatus> {
         return Ok(status);
     }
     eprintln!("Kafka's containers are stopped: starting them again …");
-    for broker in &status.brokers {
+    let count = status.brokers.len();
+    for (index, broker) in status.brokers.iter().enumerate() {
+        let _spinner = Spinner::new(&format!(
+            "broker {} ({} of {count}): waiting for its answer, a minute at most",
+            broker.id,
+            index + 1
+        ));
         client.start_broker(broker.id)?;
     }
     client.status()
@@ -229,7 +236,7 @@ fn complete(request: &UpRequest, last: Option<&Choice>) -> UpRequest {
 }
 
 fn decide(files: &LabFiles, request: &UpRequest, interaction: Interaction) -> Outcome<Decision> {
-    let last = Choice::read(files);
+    let last = Choice::remembered(files);
     let from_memory = request.wanted().is_none() && last.is_some();
     let request = complete(request, last.as_ref());
     request.check()?;
@@ -447,9 +454,14 @@ fn start(home: &Home, files: &LabFiles, decision: Decision) -> Outcome<Up> {
     let mut child = spawn(home, files, &decision.order)?;
     let reports = reports(&mut child);
     let deadline = Instant::now() + limit;
+    let mut spinner = None;
     let ready_ms = loop {
         match reports.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(Report::Says(text)) => eprintln!("{}", crate::ui::visible(&text)),
+            Ok(Report::Says(text)) => {
+                drop(spinner.take());
+                eprintln!("{}", crate::ui::visible(&text));
+                spinner = Some(Spinner::new("waiting for Kafka's first answer"));
+            }
             Ok(Report::Ready { ready_ms }) => break ready_ms,
             Ok(Report::Failed(refused)) => {
                 // It ends by itself once it has said this.
@@ -470,6 +482,7 @@ fn start(home: &Home, files: &LabFiles, decision: Decision) -> Outcome<Up> {
             }
         }
     };
+    drop(spinner);
     let client = LabClient::require(home)?;
     Ok(Up {
         status: client.status()?,

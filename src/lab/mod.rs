@@ -13,6 +13,7 @@ mod logfile;
 mod process;
 mod properties;
 mod request;
+mod spinner;
 mod state;
 mod status;
 mod temporary;

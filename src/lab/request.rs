@@ -173,8 +173,34 @@ pub(super) struct Choice {
 }
 
 impl Choice {
+    /// What is remembered; nothing when there is nothing, or it can't be understood.
     pub(super) fn read(files: &LabFiles) -> Option<Self> {
-        read_json(&files.choice_path())
+        read_json(&files.choice_path()).ok().flatten()
+    }
+
+    /// As [`read`](Self::read). A damaged file is put aside, and a line on stderr says so.
+    pub(super) fn remembered(files: &LabFiles) -> Option<Self> {
+        let path = files.choice_path();
+        let damage = match read_json(&path) {
+            Ok(choice) => return choice,
+            Err(damage) => damage,
+        };
+        let aside = path.with_extension("damaged");
+        let kept = match std::fs::rename(&path, &aside) {
+            Ok(()) => format!("the file is kept as {}", aside.display()),
+            Err(error) => format!("the file can't be put aside: {error}"),
+        };
+        let note = format!(
+            "note: {}: what was chosen last time can't be read ({}); {kept}. The lab decides anew where it runs: \
+             `streamlings down`, then `streamlings up --backend …` if you want another place.",
+            path.display(),
+            damage.reason
+        );
+        eprint!(
+            "{}",
+            crate::ui::indented(&crate::ui::visible(&note), 0, 6, crate::ui::width())
+        );
+        None
     }
 
     pub(super) fn write(&self, files: &LabFiles) -> std::io::Result<()> {
@@ -231,6 +257,17 @@ mod tests {
             }))
             .contains("can't start the name")
         );
+    }
+
+    #[test]
+    fn a_damaged_choice_is_put_aside_and_none_is_remembered() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = LabFiles::of(&crate::home::Home::at(folder.path()));
+        assert_eq!(Choice::remembered(&files), None);
+        write_atomic(&files.choice_path(), b"{ \"backend\": ", Readers::Anyone).unwrap();
+        assert_eq!(Choice::remembered(&files), None);
+        assert!(!files.choice_path().exists());
+        assert!(files.choice_path().with_extension("damaged").exists());
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! stops one.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -37,7 +37,7 @@ impl LabFiles {
         self.0.join("state.json")
     }
 
-    fn token_path(&self) -> PathBuf {
+    pub(super) fn token_path(&self) -> PathBuf {
         self.0.join("token")
     }
 
@@ -65,7 +65,30 @@ impl LabFiles {
 
     /// Who runs, as the file says; `None` when there is no file or it can't be understood.
     pub(super) fn running(&self) -> Option<Running> {
-        read_json(&self.running_path())
+        read_json(&self.running_path()).ok().flatten()
+    }
+
+    /// The problem of a state file that is there, can't be understood, and belongs to a process that lives.
+    pub(super) fn damaged_state(&self) -> Option<Problem> {
+        let path = self.running_path();
+        let damage = read_json::<Running>(&path).err()?;
+        if !self.process_lives() {
+            return None;
+        }
+        let pid = fs::read_to_string(self.0.join("process.lock")).unwrap_or_default();
+        let end = match pid.trim().parse::<u32>() {
+            Ok(pid) => format!("end it with `kill {pid}`"),
+            Err(_) => "end that process".to_owned(),
+        };
+        Some(
+            Problem::new(format!(
+                "a lab runs, and the file that tells how to reach it is damaged: {}",
+                damage.reason
+            ))
+            .at(path, damage.line)
+            .next(format!("{end}, then `streamlings up`: records and jobs are kept"))
+            .exit(Exit::NoLab),
+        )
     }
 
     /// The token that the control interface wants.
@@ -120,8 +143,13 @@ impl LabFiles {
     /// Waits for the end of the lab's process before this one, and takes its place. Held for the process's life.
     pub(super) fn lock_for_process(&self) -> Outcome<File> {
         self.make()?;
-        let file = self.open_lock("process.lock")?;
+        let mut file = self.open_lock("process.lock")?;
         file.lock().map_err(|error| unwritable(&self.0, &error))?;
+        // For a person who has to end the process by hand; nothing depends on it.
+        drop(
+            file.set_len(0)
+                .and_then(|()| writeln!(file, "{}", std::process::id())),
+        );
         Ok(file)
     }
 
@@ -153,17 +181,30 @@ pub(super) fn home_id(home: &Home) -> String {
     format!("{:010x}", start >> 24)
 }
 
-/// Reads a JSON file that may not be there. A damaged one counts as not there: all that is in these files can be
-/// found or asked for again.
-pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Option<T> {
-    let bytes = fs::read(path).ok()?;
-    match serde_json::from_slice(&bytes) {
-        Ok(value) => Some(value),
+/// What is wrong with a state file.
+#[derive(Debug)]
+pub(super) struct Damage {
+    pub(super) reason: String,
+    /// The line, from 1, when it is known.
+    pub(super) line: Option<usize>,
+}
+
+/// Reads a JSON file that may not be there.
+pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Damage> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "ignoring a damaged state file");
-            None
+            return Err(Damage {
+                reason: error.to_string(),
+                line: None,
+            });
         }
-    }
+    };
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| Damage {
+        reason: error.to_string(),
+        line: (error.line() > 0).then(|| error.line()),
+    })
 }
 
 /// The problem of a folder or file that the lab can't write.
@@ -202,6 +243,13 @@ mod tests {
         assert_eq!(files.token().unwrap(), "secret");
         write_atomic(&files.running_path(), b"{ half", Readers::Anyone).unwrap();
         assert_eq!(files.running(), None);
+        assert!(files.damaged_state().is_none(), "nobody lives");
+        let held = files.lock_for_process().unwrap();
+        let problem = files.damaged_state().unwrap();
+        assert_eq!(problem.place.unwrap().line, Some(1));
+        let kill = format!("`kill {}`", std::process::id());
+        assert!(problem.next.unwrap().contains(&kill));
+        drop(held);
         files.retract();
         files.retract();
         assert!(files.token().is_err());

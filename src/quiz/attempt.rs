@@ -171,11 +171,11 @@ impl Attempts {
         })
     }
 
-    /// All attempts of a course, oldest first, and the files that are not readable as one: they are put aside, so that
-    /// they stop nobody.
-    pub fn all(&self, course: &str) -> (Vec<Attempt>, Vec<PathBuf>) {
+    /// All attempts of a course, oldest first, and a note for each file that is not readable as one: those are put
+    /// aside, so that they stop nobody.
+    pub fn all(&self, course: &str) -> (Vec<Attempt>, Vec<String>) {
         let mut attempts = Vec::new();
-        let mut damaged = Vec::new();
+        let mut notes = Vec::new();
         for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let path = entry.path();
             let is_attempt = path.extension().is_some_and(|extension| extension == "json");
@@ -183,13 +183,17 @@ impl Attempts {
                 continue;
             }
             match read(&path) {
-                Some(attempt) if attempt.course == course => attempts.push(attempt),
-                Some(_) => {}
-                None => damaged.push(put_aside(&path)),
+                Ok(attempt) if attempt.course == course => attempts.push(attempt),
+                Ok(_) => {}
+                Err(why) => notes.push(format!(
+                    "a file of an attempt at the quiz can't be read ({}: {why}); it is kept as {}",
+                    path.display(),
+                    put_aside(&path).display()
+                )),
             }
         }
         attempts.sort_by_key(|attempt| attempt.started_at);
-        (attempts, damaged)
+        (attempts, notes)
     }
 
     fn path(&self, id: &str) -> PathBuf {
@@ -197,19 +201,36 @@ impl Attempts {
     }
 }
 
-fn read(path: &Path) -> Option<Attempt> {
-    if fs::metadata(path).ok()?.len() > MAX_BYTES {
-        return None;
+fn read(path: &Path) -> Result<Attempt, String> {
+    #[derive(Deserialize)]
+    struct Version {
+        version: u32,
     }
-    let attempt: Attempt = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+    let size = fs::metadata(path).map_err(|error| error.to_string())?.len();
+    if size > MAX_BYTES {
+        return Err("it is too large".into());
+    }
+    let bytes = fs::read(path).map_err(|error| error.to_string())?;
+    // Asked first: a later version may have other fields.
+    let Version { version } = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
+    if version != VERSION {
+        return Err(format!(
+            "a newer version of streamlings wrote it: format {version}, and this version knows {VERSION}"
+        ));
+    }
+    let attempt: Attempt = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
     let named_by_id = path
         .file_stem()
         .is_some_and(|stem| stem.to_string_lossy() == attempt.id);
-    (attempt.version == VERSION && named_by_id).then_some(attempt)
+    if named_by_id {
+        Ok(attempt)
+    } else {
+        Err("its name is not that of the attempt in it".into())
+    }
 }
 
 fn put_aside(path: &Path) -> PathBuf {
-    let aside = path.with_extension("damaged");
+    let aside = path.with_extension("aside");
     // If it can't be moved it is reported where it is, and skipped all the same.
     if fs::rename(path, &aside).is_ok() {
         aside

@@ -238,19 +238,29 @@ fn to_json(path: &Path, verdict: &Verdict, email: Option<&str>) -> Value {
     })
 }
 
-/// `badge show`: the badges of this home, or what one file says.
-pub(crate) fn show(home: &Home, file: Option<&Path>, as_json: bool) -> Outcome<Exit> {
-    if let Some(file) = file {
-        return verify(&[file.to_path_buf()], &[], None, as_json);
-    }
-    let mut files: Vec<PathBuf> = fs::read_dir(home.badges())
+/// The JSON files of this home's badges, the newest first.
+pub(crate) fn newest_first(home: &Home) -> Vec<PathBuf> {
+    let mut files: Vec<(std::time::SystemTime, PathBuf)> = fs::read_dir(home.badges())
         .into_iter()
         .flatten()
         .flatten()
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .map(|path| {
+            let written = fs::metadata(&path).and_then(|about| about.modified());
+            (written.unwrap_or(std::time::UNIX_EPOCH), path)
+        })
         .collect();
-    files.sort();
+    files.sort_by(|a, b| b.cmp(a));
+    files.into_iter().map(|(_, path)| path).collect()
+}
+
+/// `badge show`: the badges of this home, or what one file says.
+pub(crate) fn show(home: &Home, file: Option<&Path>, as_json: bool) -> Outcome<Exit> {
+    if let Some(file) = file {
+        return verify(&[file.to_path_buf()], &[], None, as_json);
+    }
+    let files = newest_first(home);
     if files.is_empty() {
         return Err(Problem::new("there is no badge yet")
             .next("`streamlings quiz`: a pass earns one")

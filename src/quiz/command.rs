@@ -195,13 +195,13 @@ fn bank() -> Outcome<Bank> {
     })
 }
 
-/// This home's attempts; damaged files are named, and stop nothing.
+/// This home's attempts; files that can't be read are named, and stop nothing.
 fn attempts_of(attempts: &Attempts, course: &str) -> Vec<Attempt> {
-    let (all, damaged) = attempts.all(course);
-    for path in damaged {
-        eprintln!(
-            "This file of an attempt is damaged, and was put aside: {}",
-            path.display()
+    let (all, notes) = attempts.all(course);
+    for note in notes {
+        eprint!(
+            "{}",
+            ui::indented(&ui::visible(&format!("note: {note}")), 0, 6, ui::width())
         );
     }
     all
@@ -481,7 +481,24 @@ fn award_badge(
     let files = award::issue(home, bank, attempt)?;
     attempt.badge = Some(files.json.clone());
     attempts.save(attempt)?;
+    say_undrawn(&files, attempt.name.as_deref().unwrap_or_default());
     Ok(files)
+}
+
+/// Says it when the picture lacks letters of the holder's name.
+fn say_undrawn(files: &award::Files, name: &str) {
+    let missing = streamlings_badge::undrawable(name);
+    if missing.is_empty() {
+        return;
+    }
+    let text = format!(
+        "note: no font of this machine has '{}', so {} shows the name without. The name inside the badge is whole, \
+         and the SVG shows it in a browser that has such letters. `streamlings badge issue --name NAME`, on a machine \
+         with such a font or with a name in other letters, makes another one.",
+        missing.iter().collect::<String>(),
+        files.png.display()
+    );
+    eprint!("{}", ui::indented(&ui::visible(&text), 0, 6, ui::width()));
 }
 
 fn badge_note(files: &award::Files) -> String {

@@ -9,6 +9,7 @@ use streamlings_badge::{Did, Key};
 
 use crate::home::Home;
 use crate::problem::{Outcome, Problem};
+use crate::ui;
 
 /// The key that signs a learner's own badges; made when the first one is.
 pub const OWN: &str = "badge";
@@ -65,6 +66,7 @@ impl Keys {
                 "`streamlings key list` names yours; `streamlings key create {name}` makes it"
             )));
         }
+        keep_private(&path);
         read(&path)
     }
 
@@ -152,6 +154,31 @@ fn read(path: &Path) -> Outcome<Key> {
     }
     Ok(key)
 }
+
+/// Takes the rights of others on a key file away, and says so: whoever read the key meanwhile can sign with it.
+#[cfg(unix)]
+fn keep_private(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let Ok(mode) = fs::metadata(path).map(|about| about.permissions().mode() & 0o777) else {
+        return;
+    };
+    if mode & 0o077 == 0 {
+        return;
+    }
+    let mended = match fs::set_permissions(path, fs::Permissions::from_mode(0o600)) {
+        Ok(()) => "it is 0600 again".to_owned(),
+        Err(error) => format!("it can't be set to 0600: {error}"),
+    };
+    let text = format!(
+        "note: the key {} had the mode {mode:04o}, which lets others read it; {mended}. If somebody else uses this \
+         machine, make a new key: badges of this one may not be yours.",
+        path.display()
+    );
+    eprint!("{}", ui::indented(&ui::visible(&text), 0, 6, ui::width()));
+}
+
+#[cfg(not(unix))]
+fn keep_private(_path: &Path) {}
 
 fn check_name(name: &str) -> Outcome<()> {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';

@@ -6,7 +6,7 @@
 pub mod answers;
 pub mod attempt;
 pub mod award;
-mod badges;
+pub(crate) mod badges;
 pub mod bank;
 pub mod command;
 pub mod draw;

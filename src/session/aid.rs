@@ -11,8 +11,9 @@ use crate::course::{CheckKind, Exercise, Predict, Progress, Stdin, Step, WorkFol
 use crate::problem::{Outcome, Problem};
 use crate::ui::{self, markdown};
 
-/// The next hint that the learner has not seen; after the last one, the last again.
-pub fn next_hint(watched: &Watched, progress: &Progress) -> Outcome<String> {
+/// The next hint that the learner has not seen; after the last one, the last again. The second value: whether it could
+/// be remembered that this one was shown.
+pub fn next_hint(watched: &Watched, progress: &Progress) -> Outcome<(String, Outcome<()>)> {
     let step = watched.step();
     if step.hints.is_empty() {
         return Err(Problem::new("this step has no hints")
@@ -20,31 +21,35 @@ pub fn next_hint(watched: &Watched, progress: &Progress) -> Outcome<String> {
     }
     let seen = progress.step(&watched.exercise, step).hints;
     let index = seen.min(step.hints.len() - 1);
-    progress.update(&watched.exercise, step, |record| {
+    let saved = progress.update(&watched.exercise, step, |record| {
         record.hints = (index + 1).max(record.hints);
-    })?;
+    });
     let more = if index + 1 < step.hints.len() {
         "`hint` again tells more"
     } else {
         "`solution` shows a way"
     };
-    Ok(format!(
+    let text = format!(
         "Hint {} of {}\n{}  ({more})\n",
         index + 1,
         step.hints.len(),
         markdown::render(&step.hints[index], ui::width())
-    ))
+    );
+    Ok((text, saved))
 }
 
-/// The reference solution, as it would be typed.
-pub fn solution(watched: &Watched, progress: &Progress) -> Outcome<String> {
+/// The reference solution, as it would be typed. The second value: whether it could be remembered that it was shown.
+pub fn solution(watched: &Watched, progress: &Progress) -> Outcome<(String, Outcome<()>)> {
     let step = watched.step();
     let text = solution_text(step);
     if text.is_empty() {
         return Err(Problem::new("this step has nothing to type").next("Enter goes on"));
     }
-    progress.update(&watched.exercise, step, |record| record.solution_seen = true)?;
-    Ok(format!("One way to do it; the step still wants you to:\n{text}"))
+    let saved = progress.update(&watched.exercise, step, |record| record.solution_seen = true);
+    Ok((
+        format!("One way to do it; the step still wants you to:\n{text}"),
+        saved,
+    ))
 }
 
 /// The solution's text; lines that a command reads are marked with `|`.

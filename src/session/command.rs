@@ -204,7 +204,8 @@ impl Desk {
         let watched = self.step(which)?;
         let step = watched.step();
         let folder = WorkFolder::of(&self.home, &watched.exercise);
-        folder.fill(&self.course, &watched.exercise)?;
+        // The task is told first: a full disk keeps nobody from reading it.
+        let filled = folder.fill(&self.course, &watched.exercise);
         let labels: Vec<String> = step.checks.iter().map(check::label).collect();
         if which.json {
             ui::print_json(
@@ -212,7 +213,7 @@ impl Desk {
                 "title": step.title, "task": step.task, "checks": labels, "folder": folder.path(), "files": watched.exercise.work_files,
                 "done": self.progress.is_done(&watched.exercise, step)}),
             );
-            return Ok(Exit::Done);
+            return filled.map(|_| Exit::Done);
         }
         ui::print(&view::step_text(&watched.exercise, watched.index, ui::width()));
         ui::print("\n");
@@ -227,7 +228,7 @@ impl Desk {
         if !watched.exercise.work_files.is_empty() {
             ui::print(&format!("\nYour files: {}\n", folder.path().display()));
         }
-        Ok(Exit::Done)
+        filled.map(|_| Exit::Done)
     }
 
     fn check(&self, which: &Which) -> Outcome<Exit> {
@@ -244,10 +245,13 @@ impl Desk {
         }
         let results = check::evaluate_all(&step.checks, &mut context);
         let passed = results.iter().all(|result| result.passed);
-        if passed {
-            self.progress.done(exercise, step)?;
-            self.progress.set_here(exercise)?;
-        }
+        let saved = if passed {
+            self.progress
+                .done(exercise, step)
+                .and_then(|()| self.progress.set_here(exercise))
+        } else {
+            Ok(())
+        };
         if which.json {
             ui::print_json(&results_json(&watched, passed, &results));
         } else {
@@ -273,12 +277,12 @@ impl Desk {
         if results.iter().any(|result| result.unknown) {
             return Ok(Exit::NoLab);
         }
-        Ok(if passed { Exit::Done } else { Exit::NotYet })
+        saved.map(|()| if passed { Exit::Done } else { Exit::NotYet })
     }
 
     fn hint(&self, which: &Which) -> Outcome<Exit> {
         let watched = self.step(which)?;
-        let text = aid::next_hint(&watched, &self.progress)?;
+        let (text, saved) = aid::next_hint(&watched, &self.progress)?;
         if which.json {
             let seen = self.progress.step(&watched.exercise, watched.step()).hints;
             ui::print_json(
@@ -288,12 +292,12 @@ impl Desk {
         } else {
             ui::print(&text);
         }
-        Ok(Exit::Done)
+        saved.map(|()| Exit::Done)
     }
 
     fn solution(&self, which: &Which) -> Outcome<Exit> {
         let watched = self.step(which)?;
-        let text = aid::solution(&watched, &self.progress)?;
+        let (text, saved) = aid::solution(&watched, &self.progress)?;
         if which.json {
             ui::print_json(
                 &json!({"exercise": watched.exercise.id, "step": watched.index + 1,
@@ -302,7 +306,7 @@ impl Desk {
         } else {
             ui::print(&text);
         }
-        Ok(Exit::Done)
+        saved.map(|()| Exit::Done)
     }
 
     fn reset(&self, which: &Which, yes: bool) -> Outcome<Exit> {

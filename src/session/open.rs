@@ -48,15 +48,21 @@ pub fn set_up(
     screen: &Screen,
 ) -> Outcome<()> {
     let exercise = &watched.exercise;
+    let mut unsaved = None;
     for step in &exercise.steps[..=watched.index] {
         if step.setup.is_empty() || progress.step(exercise, step).set_up.as_ref() == Some(&step.proof_hash) {
             continue;
         }
         screen.say("Preparing the cluster for this step …\n");
         setup::run(course, exercise, step, target)?;
-        progress.update(exercise, step, |record| {
+        let saved = progress.update(exercise, step, |record| {
             record.set_up = Some(step.proof_hash.clone());
-        })?;
+        });
+        unsaved = unsaved.or(saved.err());
+    }
+    if let Some(problem) = unsaved {
+        // The cluster is as the step needs it, and this session knows.
+        screen.say(&problem.render());
     }
     Ok(())
 }
@@ -140,24 +146,17 @@ pub fn no_answer(lab: &LabClient) -> String {
 
 /// The badges that were issued on this machine.
 pub fn badges_text(home: &Home) -> String {
-    let mut files: Vec<_> = std::fs::read_dir(home.badges())
-        .map(|folder| folder.filter_map(Result::ok).map(|entry| entry.path()).collect())
-        .unwrap_or_default();
-    files.sort();
-    let Some(newest) = files
-        .iter()
-        .rev()
-        .find(|path| path.extension().is_some_and(|end| end == "png"))
-    else {
+    let files = crate::quiz::badges::newest_first(home);
+    let Some(newest) = files.first() else {
         return "No badge yet: the quiz issues one when you pass. `quiz` starts it.\n".to_string();
     };
-    let mut text = String::new();
+    let mut text = String::from("Your badges, the newest first (each also as .svg and .png):\n");
     for file in &files {
-        text.push_str(&format!("{}\n", file.display()));
+        text.push_str(&format!("  {}\n", file.display()));
     }
     text.push_str(&format!(
         "Anyone can check one:\n  streamlings badge verify {}\n",
-        newest.display()
+        newest.with_extension("png").display()
     ));
     ui::visible(&text).into_owned()
 }

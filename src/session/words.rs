@@ -43,6 +43,8 @@ pub enum Word {
     Quiz,
     /// The badges that were issued here.
     Badge,
+    /// An empty screen (so does Ctrl-L).
+    Clear,
     /// All words.
     Help,
     /// Leaves; progress stays.
@@ -161,6 +163,13 @@ pub const WORDS: &[Entry] = &[
         "",
         "your badges, and how anyone checks them",
         Word::Badge,
+    ),
+    entry(
+        "clear",
+        &["cls"],
+        "",
+        "an empty screen (so does Ctrl-L)",
+        Word::Clear,
     ),
     entry(
         "help",

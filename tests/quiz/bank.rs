@@ -248,8 +248,12 @@ fn a_resumed_attempt_keeps_what_still_fits_and_a_damaged_one_stops_nothing() {
         .unwrap()
         .set_len(40)
         .unwrap();
-    let (all, damaged) = attempts.all("small");
+    let (all, notes) = attempts.all("small");
     assert!(all.is_empty());
-    assert_eq!(damaged.len(), 1);
-    assert!(damaged[0].exists() && !file.exists());
+    assert_eq!(notes.len(), 1);
+    assert!(
+        notes[0].contains(" line 1 ") && notes[0].contains(".aside"),
+        "{notes:?}"
+    );
+    assert!(file.with_extension("aside").exists() && !file.exists());
 }

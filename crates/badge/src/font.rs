@@ -120,6 +120,28 @@ pub(crate) fn faces(text: &str) -> String {
     css
 }
 
+/// The letters of `text` for which neither the bundled font nor one of this machine has a shape: the PNG can't show
+/// them.
+pub fn undrawable(text: &str) -> Vec<char> {
+    let missing = |data: &[u8], index: u32, letters: &mut Vec<char>| {
+        if let Ok(font) = FontRef::from_index(data, index) {
+            let charmap = font.charmap();
+            letters.retain(|c| charmap.map(*c).is_none());
+        }
+    };
+    let mut letters: Vec<char> = text.chars().filter(|c| !c.is_whitespace()).collect();
+    missing(MEDIUM, 0, &mut letters);
+    if letters.is_empty() {
+        return letters;
+    }
+    let fonts = database(text);
+    for face in fonts.faces() {
+        fonts.with_face_data(face.id, |data, index| missing(data, index, &mut letters));
+    }
+    letters.dedup();
+    letters
+}
+
 /// Fonts for the PNG: the bundled ones, and this machine's where `text` has letters that they lack.
 pub(crate) fn database(text: &str) -> Arc<Database> {
     static BUNDLED: LazyLock<Arc<Database>> = LazyLock::new(|| {
@@ -134,4 +156,16 @@ pub(crate) fn database(text: &str) -> Arc<Database> {
         Arc::make_mut(&mut fonts).load_system_fonts();
     }
     fonts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::undrawable;
+
+    #[test]
+    fn letters_without_a_shape_are_found() {
+        assert!(undrawable("Ada Lovelace, Ždàřský, Σωκράτης, Анна").is_empty());
+        // A noncharacter, which no font maps.
+        assert_eq!(undrawable("Ada \u{fdd0}"), ['\u{fdd0}']);
+    }
 }

@@ -42,6 +42,7 @@ pub use bake::{Container, bake_png, bake_svg, unbake};
 pub use credential::{
     Achievement, Award, AwardError, Credential, Email, Holder, MAX_NAME_CHARS, SignedCredential, email_hash,
 };
+pub use font::undrawable;
 pub use key::{Did, DidError, Key};
 pub use picture::{DrawError, SIDE_PIXELS, draw, draw_png};
 pub use proof::ProofError;

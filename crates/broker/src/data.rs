@@ -134,7 +134,8 @@ fn line(value: &impl Serialize) -> io::Result<Vec<u8>> {
     Ok(line)
 }
 
-/// Header, records and the length of what is whole. A torn last line was never acknowledged and is passed over.
+/// Header, records and the length of what is whole. A last line without its end was never acknowledged and is passed
+/// over; anything else that can't be read is damage, and nothing is cut off then.
 fn parse(path: &Path, text: &[u8]) -> Result<(Option<Header>, Vec<Record>, u64), JournalError> {
     let mut header = None;
     let mut records = Vec::new();
@@ -147,10 +148,15 @@ fn parse(path: &Path, text: &[u8]) -> Result<(Option<Header>, Vec<Record>, u64),
             reason,
         };
         let Some(json) = checked(raw) else {
-            if last {
+            let torn = last && !raw.ends_with(b"\n");
+            if torn && (at > 0 || is_begun_header(raw)) {
                 break;
             }
-            return Err(damaged("its checksum is wrong".to_owned()));
+            return Err(damaged(if at == 0 {
+                "this is no journal of a cluster".to_owned()
+            } else {
+                "the line is not as it was written (its checksum differs)".to_owned()
+            }));
         };
         if at == 0 {
             let read: Header = serde_json::from_slice(json).map_err(|e| damaged(e.to_string()))?;
@@ -167,6 +173,15 @@ fn parse(path: &Path, text: &[u8]) -> Result<(Option<Header>, Vec<Record>, u64),
         whole += raw.len();
     }
     Ok((header, records, whole as u64))
+}
+
+/// What a crash at the very first write leaves: the start of a header.
+fn is_begun_header(raw: &[u8]) -> bool {
+    const AFTER_SUM: &[u8] = b" {\"format\":";
+    let (sum, rest) = raw.split_at(raw.len().min(8));
+    sum.iter().all(u8::is_ascii_hexdigit)
+        && (rest.starts_with(AFTER_SUM) || AFTER_SUM.starts_with(rest))
+        && rest.is_ascii()
 }
 
 /// A whole line's JSON.
@@ -384,5 +399,35 @@ mod tests {
             FileJournal::open(data.path(), || "d".to_owned()),
             Err(JournalError::Damaged { line: 2, .. })
         ));
+    }
+
+    #[test]
+    fn a_file_that_is_no_journal_is_refused_and_left_as_it_is() {
+        let data = tempfile::tempdir().unwrap();
+        let path = data.path().join(JOURNAL);
+        for garbage in [
+            &b"garbage"[..],
+            b"garbage\n",
+            b"\0\0\0\0",
+            b"\n",
+            b"12345678 {\"x\"",
+        ] {
+            File::create(&path).unwrap().write_all(garbage).unwrap();
+            assert!(matches!(
+                FileJournal::open(data.path(), || "c".to_owned()),
+                Err(JournalError::Damaged { line: 1, .. })
+            ));
+            assert_eq!(std::fs::read(&path).unwrap(), garbage);
+        }
+        for begun in [
+            &b""[..],
+            b"0a1",
+            b"0a1b2c3d {\"for",
+            b"0a1b2c3d {\"format\":1,\"cl",
+        ] {
+            File::create(&path).unwrap().write_all(begun).unwrap();
+            let (journal, records) = FileJournal::open(data.path(), || "c".to_owned()).unwrap();
+            assert_eq!((journal.cluster_id.as_str(), records.len()), ("c", 0));
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The cluster of `streamlings-broker`, inside the lab's process.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -77,13 +77,23 @@ fn not_started(error: &StartError) -> Problem {
             problem.next("make room, or set STREAMLINGS_HOME to a folder on another disk")
         }
         StartError::Locked { .. } => problem.next("end that process; `streamlings status` names the lab's own"),
-        StartError::Incompatible { .. } => problem.next(
-            "`streamlings down --delete` removes this lab's topics and records, and keeps your progress and badges",
-        ),
+        StartError::Incompatible { path, .. } => problem.next(format!(
+            "nothing was changed. To keep what is there, rename the folder {0} (`mv {0} {0}.aside`), and `streamlings up` \
+             starts with an empty cluster; `streamlings down --delete` removes it. Progress and badges stay either way",
+            data_folder(path).display()
+        )),
         StartError::NotSupportedYet(_) => problem
             .next("leave --brokers out, or use Docker: `streamlings up --backend docker --brokers 3`")
             .exit(Exit::Usage),
         StartError::Config(_) | StartError::Threads(_) => problem.next("try again; if it stays, report it"),
+    }
+}
+
+/// The cluster's folder, of itself or of one of its brokers' folders.
+fn data_folder(path: &Path) -> &Path {
+    match (path.file_name(), path.parent()) {
+        (Some(name), Some(parent)) if name.to_string_lossy().starts_with("broker-") => parent,
+        _ => path,
     }
 }
 

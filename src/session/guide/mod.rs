@@ -276,6 +276,7 @@ impl Guide {
             Word::Badge => self.screen.say(&open::badges_text(&self.home)),
             Word::Status => self.screen.say(&open::status_text(&self.lab)),
             Word::Quiz => return self.quiz(),
+            Word::Clear => drop(console::Term::stdout().clear_screen()),
             Word::Help => self.help(words.get(1).map(String::as_str)),
         }
         Ok(Flow::On)
@@ -378,7 +379,10 @@ impl Guide {
 
     fn open(&mut self, watched: Watched) -> Outcome<()> {
         let folder = WorkFolder::of(&self.home, &watched.exercise);
-        folder.fill(&self.course, &watched.exercise)?;
+        if let Err(problem) = folder.fill(&self.course, &watched.exercise) {
+            // The step can still be read, and done as far as it needs no file.
+            self.screen.say(&problem.render());
+        }
         self.known
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -453,8 +457,12 @@ impl Guide {
     fn skip(&mut self) -> Outcome<Flow> {
         let watched = self.step()?;
         if !self.settled(&watched) {
-            self.progress
-                .update(&watched.exercise, watched.step(), |record| record.skipped = true)?;
+            let saved = self
+                .progress
+                .update(&watched.exercise, watched.step(), |record| record.skipped = true);
+            if let Err(problem) = saved {
+                self.screen.say(&problem.render());
+            }
             self.paragraph(&format!(
                 "Skipped. `start {} {}` brings you back to it.",
                 watched.exercise.id,

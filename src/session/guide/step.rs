@@ -86,16 +86,16 @@ impl Guide {
 
     pub(super) fn hint(&mut self) -> Outcome<()> {
         let watched = self.step()?;
-        let text = aid::next_hint(&watched, &self.progress)?;
+        let (text, saved) = aid::next_hint(&watched, &self.progress)?;
         self.screen.say(&text);
-        Ok(())
+        saved
     }
 
     pub(super) fn solution(&mut self) -> Outcome<()> {
         let watched = self.step()?;
-        let text = aid::solution(&watched, &self.progress)?;
+        let (text, saved) = aid::solution(&watched, &self.progress)?;
         self.screen.say(&text);
-        Ok(())
+        saved
     }
 
     pub(super) fn explain(&mut self) -> Outcome<()> {
