@@ -3,8 +3,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use streamlings::course::files::Files;
 use streamlings::home::Home;
 use streamlings::quiz::answers::Answer;
+use streamlings::quiz::bank::{Body, Choice};
 use streamlings::quiz::command::right_answers;
-use streamlings::quiz::{Attempt, Attempts, Bank, draw, grade, lint};
+use streamlings::quiz::{Attempt, Attempts, Bank, Question, draw, grade, lint};
 
 use crate::course::{LOG, QUIZ, TIME, bank, small, with};
 
@@ -21,6 +22,111 @@ fn the_project_s_own_bank_teaches_in_every_place() {
             .map(streamlings::problem::Problem::render)
             .collect::<String>()
     );
+}
+
+/// The blueprint of the course: domains and their places, four questions for each place.
+#[test]
+fn the_bank_fills_the_blueprint() {
+    let bank = Bank::load(&Files::Embedded).unwrap();
+    let domains: Vec<(&str, u32)> = bank
+        .domains
+        .iter()
+        .map(|domain| (domain.id.as_str(), domain.places))
+        .collect();
+    assert_eq!(
+        domains,
+        [
+            ("log", 4),
+            ("replication", 4),
+            ("groups", 5),
+            ("retention", 2),
+            ("delivery", 2),
+            ("processing", 2),
+            ("windows", 2),
+            ("state", 2),
+        ]
+    );
+    for domain in &bank.domains {
+        for place in 1..=domain.places {
+            let questions = domain.questions.iter().filter(|question| question.place == place);
+            assert!(questions.count() >= 4, "{} place {place}", domain.id);
+        }
+    }
+    let all = questions(&bank);
+    assert!(all.len() >= 92, "{}", all.len());
+    let count = |wanted: fn(&Question) -> bool| all.iter().filter(|question| wanted(question)).count();
+    let several = |question: &Question| matches!(question.body, Body::Choices { several: true, .. });
+    assert!(count(several) >= 8);
+    assert!(count(|question| matches!(question.body, Body::Order(_))) >= 8);
+    assert!(count(|question| matches!(question.body, Body::Number(_))) >= 8);
+    assert!(count(|question| question.transcript.is_some()) >= 8);
+}
+
+/// Lint asks that a wrong choice names a belief that exists; here: every belief of the course is asked about.
+#[test]
+fn every_belief_is_a_wrong_choice_somewhere() {
+    let bank = Bank::load(&Files::Embedded).unwrap();
+    let asked: BTreeSet<&str> = questions(&bank)
+        .into_iter()
+        .flat_map(choices)
+        .filter_map(|choice| choice.belief.as_deref())
+        .collect();
+    let never: Vec<&String> = bank
+        .beliefs
+        .keys()
+        .filter(|belief| !asked.contains(belief.as_str()))
+        .collect();
+    assert!(never.is_empty(), "{never:?}");
+}
+
+#[test]
+fn neither_length_nor_wording_gives_the_right_choice_away() {
+    let bank = Bank::load(&Files::Embedded).unwrap();
+    let (mut longest, mut shortest, mut of) = (0, 0, 0);
+    for question in questions(&bank) {
+        let letters = |right: bool| -> Vec<usize> {
+            let choices = choices(question).iter().filter(|choice| choice.right == right);
+            choices.map(|choice| choice.text.chars().count()).collect()
+        };
+        let wrong = letters(false);
+        if let ([right], Some(most), Some(least)) =
+            (&letters(true)[..], wrong.iter().max(), wrong.iter().min())
+        {
+            of += 1;
+            longest += usize::from(right > most);
+            shortest += usize::from(right < least);
+        }
+        for choice in choices(question) {
+            let text = choice.text.to_lowercase();
+            assert!(
+                !["of the above", "all of these", "none of these"]
+                    .iter()
+                    .any(|words| text.contains(words)),
+                "{}: {text}",
+                question.id
+            );
+        }
+    }
+    // With three or four choices, chance makes it about three in ten.
+    assert!(
+        longest * 10 <= of * 3,
+        "the right one is the longest in {longest} of {of}"
+    );
+    assert!(
+        shortest * 10 <= of * 3,
+        "the right one is the shortest in {shortest} of {of}"
+    );
+}
+
+fn questions(bank: &Bank) -> Vec<&Question> {
+    bank.domains.iter().flat_map(|domain| &domain.questions).collect()
+}
+
+fn choices(question: &Question) -> &[Choice] {
+    match &question.body {
+        Body::Choices { choices, .. } => choices,
+        _ => &[],
+    }
 }
 
 #[test]
