@@ -1,0 +1,32 @@
+//! `DescribeAcls`: refused, as by a Kafka without an authorizer.
+
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::{DescribeAclsRequest, DescribeAclsResponse};
+use kafka_protocol::protocol::StrBytes;
+
+use crate::api::shape::{Field, I8, Kind::Text, all};
+use crate::api::{Answer, Aside, Handler};
+use crate::core::{Caller, Core};
+
+pub(crate) struct Api;
+
+impl Handler for Api {
+    type Wire = DescribeAclsRequest;
+    type Call = DescribeAclsRequest;
+    const VERSIONS: (i16, i16) = (1, 3);
+    const NOTE: &'static str = "refused: there is no authorizer";
+    const SHAPE: &'static [Field] = &[all(I8), all(Text), all(I8), all(Text), all(Text), all(I8), all(I8)];
+
+    fn prepare(wire: Self::Wire, _version: i16, _aside: &Aside) -> Self::Call {
+        wire
+    }
+
+    fn handle(_core: &mut Core, _caller: &Caller, _call: Self::Call) -> Answer {
+        let refused = DescribeAclsResponse::default()
+            .with_error_code(ResponseError::SecurityDisabled.code())
+            .with_error_message(Some(StrBytes::from_static_str(
+                "No Authorizer is configured on the broker",
+            )));
+        Answer::message(refused)
+    }
+}
