@@ -484,6 +484,12 @@ impl Cluster {
         }
     }
 
+    /// The faults in force, to add to and to take from: requests that are delayed, refused or dropped on purpose, by API
+    /// key and broker, so many times.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
     /// Replaces the faults in force; an empty list heals everything.
     pub fn set_faults(&self, faults: Vec<Fault>) {
         self.faults.set(faults);

@@ -243,6 +243,11 @@ impl Storage for DiskStorage {
         self.path.display().to_string()
     }
 
+    fn directory_id(&self) -> Uuid {
+        let meta = self.dir.as_ref().and_then(LogDir::meta);
+        meta.map(|meta| meta.directory_id).unwrap_or_default()
+    }
+
     fn volume_bytes(&self) -> Option<(u64, u64)> {
         volume_bytes(&self.path)
     }

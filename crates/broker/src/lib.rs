@@ -21,4 +21,4 @@ mod net;
 
 pub use api::support_table;
 pub use cluster::{BrokerInfo, Builder, Cluster, NotSupportedYet, StartError};
-pub use fault::{Action, Fault};
+pub use fault::{Action, Fault, FaultId, Faults};

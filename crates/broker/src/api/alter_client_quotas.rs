@@ -62,7 +62,11 @@ impl Handler for Api {
 
 /// Types in the order in which Kafka tells them: client, user, address.
 fn named(entity: &Entity) -> Vec<EntityData> {
-    let rank = |kind: &str| ["client-id", "user", "ip"].iter().position(|known| *known == kind);
+    let rank = |kind: &str| {
+        ["client-id", "user", "ip"]
+            .iter()
+            .position(|known| *known == kind)
+    };
     let mut parts: Vec<_> = entity.iter().collect();
     parts.sort_by_key(|(kind, _)| rank(kind));
     let data = |(kind, name): (&String, &Option<String>)| {

@@ -8,10 +8,8 @@ use kafka_protocol::protocol::StrBytes;
 
 use crate::api::shape::{Field, Kind::Text, since};
 use crate::api::{Answer, Aside, Handler, TABLE};
+use crate::core::features::features;
 use crate::core::{Caller, Core};
-
-/// The `metadata.version` of Kafka 4.3, as a feature level.
-const METADATA_VERSION: i16 = 30;
 
 pub(crate) struct Api;
 
@@ -25,7 +23,7 @@ impl Handler for Api {
         wire
     }
 
-    fn handle(_core: &mut Core, caller: &Caller, call: Self::Call) -> Answer {
+    fn handle(core: &mut Core, caller: &Caller, call: Self::Call) -> Answer {
         if caller.version >= 3
             && !(is_name(&call.client_software_name) && is_name(&call.client_software_version))
         {
@@ -33,28 +31,34 @@ impl Handler for Api {
                 ApiVersionsResponse::default().with_error_code(ResponseError::InvalidRequest.code()),
             );
         }
-        let feature = |name: &'static str, min, max| {
+        let text = StrBytes::from_static_str;
+        let supported_features = features().into_iter().map(|feature| {
             SupportedFeatureKey::default()
-                .with_name(StrBytes::from_static_str(name))
-                .with_min_version(min)
-                .with_max_version(max)
-        };
-        let finalized = FinalizedFeatureKey::default()
-            .with_name(StrBytes::from_static_str("metadata.version"))
-            .with_min_version_level(METADATA_VERSION)
-            .with_max_version_level(METADATA_VERSION);
+                .with_name(text(feature.name))
+                .with_min_version(feature.supported.0)
+                .with_max_version(feature.supported.1)
+        });
+        let finalized = features().into_iter().filter_map(|feature| {
+            let level = feature.level.filter(|level| *level > 0)?;
+            Some(
+                FinalizedFeatureKey::default()
+                    .with_name(text(feature.name))
+                    .with_min_version_level(level)
+                    .with_max_version_level(level),
+            )
+        });
         Answer::message(
             supported()
-                .with_supported_features(vec![feature("metadata.version", 7, METADATA_VERSION)])
-                .with_finalized_features_epoch(0)
-                .with_finalized_features(vec![finalized]),
+                .with_supported_features(supported_features.collect())
+                .with_finalized_features_epoch(core.journalled)
+                .with_finalized_features(finalized.collect()),
         )
     }
 }
 
 /// The keys of the table.
 pub(crate) fn supported() -> ApiVersionsResponse {
-    let keys = TABLE.iter().map(|api| {
+    let keys = TABLE.iter().filter(|api| api.advertised).map(|api| {
         ApiVersion::default()
             .with_api_key(api.key)
             .with_min_version(api.min)

@@ -4,7 +4,11 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{CreateDelegationTokenRequest, CreateDelegationTokenResponse};
 use kafka_protocol::protocol::StrBytes;
 
-use crate::api::shape::{Field, I64, Kind::{Structs, Text}, all, since};
+use crate::api::shape::{
+    Field, I64,
+    Kind::{Structs, Text},
+    all, since,
+};
 use crate::api::{Answer, Aside, Handler};
 use crate::core::{Caller, Core};
 
@@ -15,7 +19,12 @@ impl Handler for Api {
     type Call = CreateDelegationTokenRequest;
     const VERSIONS: (i16, i16) = (1, 3);
     const NOTE: &'static str = "refused: a PLAINTEXT listener gives no tokens";
-    const SHAPE: &'static [Field] = &[since(3, Text), since(3, Text), all(Structs(&[all(Text), all(Text)])), all(I64)];
+    const SHAPE: &'static [Field] = &[
+        since(3, Text),
+        since(3, Text),
+        all(Structs(&[all(Text), all(Text)])),
+        all(I64),
+    ];
 
     fn prepare(wire: Self::Wire, _version: i16, _aside: &Aside) -> Self::Call {
         wire

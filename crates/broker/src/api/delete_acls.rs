@@ -5,7 +5,11 @@ use kafka_protocol::messages::delete_acls_response::DeleteAclsFilterResult;
 use kafka_protocol::messages::{DeleteAclsRequest, DeleteAclsResponse};
 use kafka_protocol::protocol::StrBytes;
 
-use crate::api::shape::{Field, I8, Kind::{Structs, Text}, all};
+use crate::api::shape::{
+    Field, I8,
+    Kind::{Structs, Text},
+    all,
+};
 use crate::api::{Answer, Aside, Handler};
 use crate::core::{Caller, Core};
 
@@ -16,7 +20,15 @@ impl Handler for Api {
     type Call = DeleteAclsRequest;
     const VERSIONS: (i16, i16) = (1, 3);
     const NOTE: &'static str = "refused: there is no authorizer";
-    const SHAPE: &'static [Field] = &[all(Structs(&[all(I8), all(Text), all(I8), all(Text), all(Text), all(I8), all(I8)]))];
+    const SHAPE: &'static [Field] = &[all(Structs(&[
+        all(I8),
+        all(Text),
+        all(I8),
+        all(Text),
+        all(Text),
+        all(I8),
+        all(I8),
+    ]))];
 
     fn prepare(wire: Self::Wire, _version: i16, _aside: &Aside) -> Self::Call {
         wire

@@ -15,7 +15,15 @@ impl Handler for Api {
     type Call = DescribeAclsRequest;
     const VERSIONS: (i16, i16) = (1, 3);
     const NOTE: &'static str = "refused: there is no authorizer";
-    const SHAPE: &'static [Field] = &[all(I8), all(Text), all(I8), all(Text), all(Text), all(I8), all(I8)];
+    const SHAPE: &'static [Field] = &[
+        all(I8),
+        all(Text),
+        all(I8),
+        all(Text),
+        all(Text),
+        all(I8),
+        all(I8),
+    ];
 
     fn prepare(wire: Self::Wire, _version: i16, _aside: &Aside) -> Self::Call {
         wire

@@ -3,7 +3,11 @@
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{DescribeDelegationTokenRequest, DescribeDelegationTokenResponse};
 
-use crate::api::shape::{Field, Kind::{Structs, Text}, all};
+use crate::api::shape::{
+    Field,
+    Kind::{Structs, Text},
+    all,
+};
 use crate::api::{Answer, Aside, Handler};
 use crate::core::{Caller, Core};
 

@@ -55,14 +55,16 @@ impl Handler for Api {
 }
 
 fn describe(core: &Core, user: &str, twice: bool) -> DescribeUserScramCredentialsResult {
-    let result = DescribeUserScramCredentialsResult::default().with_user(StrBytes::from_string(user.to_owned()));
+    let result =
+        DescribeUserScramCredentialsResult::default().with_user(StrBytes::from_string(user.to_owned()));
     let failed = |result: DescribeUserScramCredentialsResult, error: ResponseError, why: String| {
         result
             .with_error_code(error.code())
             .with_error_message(Some(StrBytes::from_string(why)))
     };
     if twice {
-        let why = format!("Cannot describe SCRAM credentials for the same user twice in a single request: {user}");
+        let why =
+            format!("Cannot describe SCRAM credentials for the same user twice in a single request: {user}");
         return failed(result, ResponseError::DuplicateResource, why);
     }
     let Some(credentials) = core.scram.of(user) else {

@@ -13,7 +13,8 @@ impl Handler for Api {
     type Wire = GetTelemetrySubscriptionsRequest;
     type Call = GetTelemetrySubscriptionsRequest;
     const VERSIONS: (i16, i16) = (0, 0);
-    const NOTE: &'static str = "no metrics are wanted; not advertised, as by a Kafka without a metrics plugin";
+    const NOTE: &'static str =
+        "no metrics are wanted; not advertised, as by a Kafka without a metrics plugin";
     const ADVERTISED: bool = false;
     const SHAPE: &'static [Field] = &[all(UUID)];
 

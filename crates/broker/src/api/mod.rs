@@ -14,22 +14,36 @@ use crate::core::ports::SharedRules;
 use crate::core::{Caller, Core};
 use shape::{Field, Malformed};
 
+pub(crate) mod alter_client_quotas;
 pub(crate) mod alter_configs;
+pub(crate) mod alter_replica_log_dirs;
+pub(crate) mod alter_user_scram_credentials;
 pub(crate) mod api_versions;
+pub(crate) mod create_acls;
+pub(crate) mod create_delegation_token;
 pub(crate) mod create_partitions;
 pub(crate) mod create_topics;
+pub(crate) mod delete_acls;
 pub(crate) mod delete_groups;
 pub(crate) mod delete_records;
 pub(crate) mod delete_topics;
+pub(crate) mod describe_acls;
+pub(crate) mod describe_client_quotas;
 pub(crate) mod describe_cluster;
 pub(crate) mod describe_configs;
+pub(crate) mod describe_delegation_token;
 pub(crate) mod describe_groups;
 pub(crate) mod describe_log_dirs;
 pub(crate) mod describe_producers;
+pub(crate) mod describe_quorum;
 pub(crate) mod describe_topic_partitions;
 pub(crate) mod describe_transactions;
+pub(crate) mod describe_user_scram_credentials;
+pub(crate) mod expire_delegation_token;
+pub(crate) mod faulty;
 pub(crate) mod fetch;
 pub(crate) mod find_coordinator;
+pub(crate) mod get_telemetry_subscriptions;
 pub(crate) mod heartbeat;
 pub(crate) mod incremental_alter_configs;
 pub(crate) mod init_producer_id;
@@ -45,8 +59,14 @@ pub(crate) mod offset_delete;
 pub(crate) mod offset_fetch;
 pub(crate) mod offset_for_leader_epoch;
 pub(crate) mod produce;
+pub(crate) mod push_telemetry;
+pub(crate) mod renew_delegation_token;
+pub(crate) mod sasl_authenticate;
+pub(crate) mod sasl_handshake;
 pub(crate) mod shape;
 pub(crate) mod sync_group;
+pub(crate) mod unregister_broker;
+pub(crate) mod update_features;
 
 macro_rules! table {
     ($($module:ident),* $(,)?) => {
@@ -73,23 +93,42 @@ table![
     sync_group,
     describe_groups,
     list_groups,
+    sasl_handshake,
     api_versions,
     create_topics,
     delete_topics,
     delete_records,
     init_producer_id,
     offset_for_leader_epoch,
+    describe_acls,
+    create_acls,
+    delete_acls,
     describe_configs,
     alter_configs,
+    alter_replica_log_dirs,
     describe_log_dirs,
+    sasl_authenticate,
     create_partitions,
+    create_delegation_token,
+    renew_delegation_token,
+    expire_delegation_token,
+    describe_delegation_token,
     delete_groups,
     incremental_alter_configs,
     offset_delete,
+    describe_client_quotas,
+    alter_client_quotas,
+    describe_user_scram_credentials,
+    alter_user_scram_credentials,
+    describe_quorum,
+    update_features,
     describe_cluster,
     describe_producers,
+    unregister_broker,
     describe_transactions,
     list_transactions,
+    get_telemetry_subscriptions,
+    push_telemetry,
     list_config_resources,
     describe_topic_partitions,
 ];
@@ -105,6 +144,8 @@ pub(crate) trait Handler {
     type Call: Send + 'static;
     /// The first and the last version.
     const VERSIONS: (i16, i16);
+    /// Does `ApiVersions` tell of it.
+    const ADVERTISED: bool = true;
     /// What the support table says beside it; empty for "as Kafka".
     const NOTE: &'static str = "";
     /// The request's shape.
@@ -180,6 +221,8 @@ pub(crate) struct Api {
     pub(crate) key: i16,
     pub(crate) min: i16,
     pub(crate) max: i16,
+    /// Does `ApiVersions` tell of it.
+    pub(crate) advertised: bool,
     pub(crate) note: &'static str,
     pub(crate) shape: &'static [Field],
     /// Version of the request's header.
@@ -198,6 +241,7 @@ impl Api {
             key: <H::Wire as Request>::KEY,
             min: H::VERSIONS.0,
             max: H::VERSIONS.1,
+            advertised: H::ADVERTISED,
             note: H::NOTE,
             shape: H::SHAPE,
             request_header: <H::Wire as HeaderVersion>::header_version,
@@ -236,7 +280,7 @@ pub fn support_table() -> String {
     let mut text = String::from(
         "# What the embedded cluster can be asked\n\n\
          Made from the table of API keys (`crates/broker/src/api/mod.rs`) and checked by a test. What is not here is not\n\
-         advertised in `ApiVersions` and not answered.\n\n\
+         answered, and not advertised in `ApiVersions`.\n\n\
          | key | name | versions | note |\n|---:|---|---|---|\n",
     );
     for api in TABLE {

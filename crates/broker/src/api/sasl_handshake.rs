@@ -21,7 +21,8 @@ impl Handler for Api {
     }
 
     fn handle(_core: &mut Core, _caller: &Caller, _call: Self::Call) -> Answer {
-        let refused = SaslHandshakeResponse::default().with_error_code(ResponseError::IllegalSaslState.code());
+        let refused =
+            SaslHandshakeResponse::default().with_error_code(ResponseError::IllegalSaslState.code());
         Answer::message(refused)
     }
 }

@@ -50,13 +50,19 @@ impl Handler for Api {
                 });
                 response
                     .with_error_message(None)
-                    .with_results(if caller.version <= 1 { done.collect() } else { Vec::new() })
+                    .with_results(if caller.version <= 1 {
+                        done.collect()
+                    } else {
+                        Vec::new()
+                    })
             }
             Err(refusal) => {
                 let why = refusal.message.as_deref().unwrap_or_default();
-                response.with_error_code(refusal.code()).with_error_message(Some(StrBytes::from_string(
-                    format!("The update failed for all features since the following feature had an error: {why}"),
-                )))
+                response
+                    .with_error_code(refusal.code())
+                    .with_error_message(Some(StrBytes::from_string(format!(
+                        "The update failed for all features since the following feature had an error: {why}"
+                    ))))
             }
         })
     }

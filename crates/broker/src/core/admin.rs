@@ -1,5 +1,6 @@
 //! Topics made, changed and removed; configurations; what is journalled and restored.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kafka_protocol::ResponseError;
@@ -9,6 +10,7 @@ use super::Refusal;
 use super::configs::{self, Change, Overrides};
 use super::journal::Record;
 use super::ports::LogPosition;
+use super::scram::{Credential, Mechanism};
 use super::topics::{MAX_PARTITIONS, OFFSETS_TOPIC, Partition, Replica, Topic, check_name};
 use crate::log::{CleanupPolicy, Codec, LogConfig, LogError, TimestampType};
 
@@ -530,6 +532,7 @@ impl super::Core {
 
     /// Writes to the journal, or refuses what it was for.
     pub(crate) fn journal(&mut self, records: &[Record]) -> Result<(), Refusal> {
+        self.journalled += records.len() as i64;
         self.outside.journal.append(records).map_err(|error| {
             tracing::error!(%error, "the metadata journal can't be written");
             Refusal::new(
@@ -544,6 +547,7 @@ impl super::Core {
     /// # Errors
     /// A log that can't be opened.
     pub(crate) fn restore(&mut self, records: Vec<Record>) -> Result<(), Refusal> {
+        self.journalled = records.len() as i64;
         let mut topics: Vec<(String, Uuid, Vec<Vec<i32>>, Overrides)> = Vec::new();
         for record in records {
             match record {
@@ -566,6 +570,18 @@ impl super::Core {
                 }
                 Record::BrokerConfigs { broker, configs } => self.install_broker_configs(broker, configs),
                 Record::ProducerIds { next } => self.producers.restore(next),
+                Record::ClientQuota { entity, values } => self.quotas.restore(entity, &values),
+                Record::Scram {
+                    user,
+                    mechanism,
+                    credential,
+                } => self.restore_scram(user, mechanism, credential),
+                Record::GroupConfigs { group, configs } => {
+                    set_or_clear(&mut self.configs.groups, group, configs);
+                }
+                Record::ClientMetrics { name, configs } => {
+                    set_or_clear(&mut self.configs.client_metrics, name, configs);
+                }
                 // One replica a partition for now: its leader is the replica.
                 Record::PartitionChange { .. } => {}
             }
@@ -595,11 +611,36 @@ impl super::Core {
                 configs: configs.clone(),
             });
         }
+        records.extend(self.quotas.records());
+        records.extend(self.scram.records());
+        let groups = self.configs.groups.iter();
+        records.extend(groups.map(|(group, configs)| Record::GroupConfigs {
+            group: group.clone(),
+            configs: configs.clone(),
+        }));
+        let metrics = self.configs.client_metrics.iter();
+        records.extend(metrics.map(|(name, configs)| Record::ClientMetrics {
+            name: name.clone(),
+            configs: configs.clone(),
+        }));
         records.push(Record::BrokerConfigs {
             broker: None,
             configs: self.configs.for_all.clone(),
         });
         records
+    }
+
+    fn restore_scram(&mut self, user: String, mechanism: i8, credential: Option<(i32, Vec<u8>, Vec<u8>)>) {
+        // Only mechanisms that were accepted are in the journal.
+        let Some(mechanism) = Mechanism::from_code(mechanism) else {
+            return;
+        };
+        let credential = credential.map(|(iterations, salt, salted_password)| Credential {
+            iterations,
+            salt,
+            salted_password,
+        });
+        self.scram.apply(user, mechanism, credential);
     }
 
     fn positions(&self, broker: i32) -> Vec<LogPosition> {
@@ -646,6 +687,15 @@ impl super::Core {
         for storage in self.outside.storage.values_mut() {
             storage.close();
         }
+    }
+}
+
+/// Notes what is set for a resource, or that nothing is.
+fn set_or_clear(all: &mut BTreeMap<String, Overrides>, name: String, configs: Overrides) {
+    if configs.is_empty() {
+        all.remove(&name);
+    } else {
+        all.insert(name, configs);
     }
 }
 

@@ -82,6 +82,10 @@ pub(crate) struct Configs {
     pub(crate) per_broker: BTreeMap<i32, Overrides>,
     /// Altered for all brokers.
     pub(crate) for_all: Overrides,
+    /// Set for a group.
+    pub(crate) groups: BTreeMap<String, Overrides>,
+    /// Set for a subscription of client metrics.
+    pub(crate) client_metrics: BTreeMap<String, Overrides>,
 }
 
 /// The definition of a topic configuration.

@@ -50,7 +50,11 @@ pub(crate) fn features() -> Vec<Feature> {
         supported,
         level: Some(level),
     };
-    let mut all = vec![feature("metadata.version", (7, METADATA_VERSION), METADATA_VERSION)];
+    let mut all = vec![feature(
+        "metadata.version",
+        (7, METADATA_VERSION),
+        METADATA_VERSION,
+    )];
     if offers(ApiKey::ConsumerGroupHeartbeat, 0) {
         all.push(feature("group.version", (0, 1), 1));
     }

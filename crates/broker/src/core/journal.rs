@@ -39,6 +39,27 @@ pub(crate) enum Record {
         broker: Option<i32>,
         configs: BTreeMap<String, String>,
     },
+    /// All quotas of one entity; none where it has none any more.
+    ClientQuota {
+        entity: BTreeMap<String, Option<String>>,
+        values: BTreeMap<String, String>,
+    },
+    /// A user's credential for one mechanism: iterations, salt and salted password, or none any more.
+    Scram {
+        user: String,
+        mechanism: i8,
+        credential: Option<(i32, Vec<u8>, Vec<u8>)>,
+    },
+    /// All that is set for a group.
+    GroupConfigs {
+        group: String,
+        configs: BTreeMap<String, String>,
+    },
+    /// All that is set for a subscription of client metrics.
+    ClientMetrics {
+        name: String,
+        configs: BTreeMap<String, String>,
+    },
     /// Producer ids below this one may have been given out.
     ProducerIds { next: i64 },
 }

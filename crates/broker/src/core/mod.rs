@@ -8,12 +8,16 @@ pub(crate) mod admin;
 mod config_table;
 pub(crate) mod configs;
 pub(crate) mod coordinator;
+pub(crate) mod features;
 pub(crate) mod fetches;
 pub(crate) mod groups;
 pub(crate) mod journal;
 pub(crate) mod offsets;
 pub(crate) mod ports;
 pub(crate) mod producers;
+pub(crate) mod quotas;
+pub(crate) mod scram;
+pub(crate) mod telemetry;
 pub(crate) mod timers;
 pub(crate) mod topics;
 
@@ -126,6 +130,11 @@ pub(crate) struct Core {
     pub(crate) producers: ProducerIds,
     pub(crate) fetches: ParkedFetches,
     pub(crate) timers: Timers,
+    pub(crate) quotas: quotas::Quotas,
+    pub(crate) scram: scram::ScramCredentials,
+    pub(crate) telemetry: telemetry::Telemetry,
+    /// How many metadata records there have been: the end of what Kafka calls `__cluster_metadata`.
+    pub(crate) journalled: i64,
     pub(crate) outside: Outside,
     effects: Vec<Effect>,
     /// Where the next partition's first replica goes.
@@ -153,6 +162,10 @@ impl Core {
             producers: ProducerIds::default(),
             fetches: ParkedFetches::default(),
             timers: Timers::default(),
+            quotas: quotas::Quotas::default(),
+            scram: scram::ScramCredentials::default(),
+            telemetry: telemetry::Telemetry::default(),
+            journalled: 0,
             outside,
             effects: Vec::new(),
             next_replica: 0,
@@ -174,10 +187,26 @@ impl Core {
             Event::Tick | Event::Shutdown { keep: false } => {}
             Event::Shutdown { keep: true } => self.close_logs(),
         }
-        while let Some(timer) = self.timers.due(now_ms) {
-            self.fire(timer);
-        }
+        self.fire_due(now_ms);
         std::mem::take(&mut self.effects)
+    }
+
+    /// Fires what is due, in the order of its time and each at its time: what happens at 10 s may set a timer for 20 s, and
+    /// a clock that was put forward by a minute has seen both. Housekeeping alone happens once, however long it was.
+    fn fire_due(&mut self, now_ms: i64) {
+        let mut clean_up = false;
+        while let Some((at_ms, timer)) = self.timers.due(now_ms) {
+            if timer == Timer::Housekeeping {
+                clean_up = true;
+            } else {
+                self.now_ms = at_ms;
+                self.fire(timer);
+            }
+        }
+        self.now_ms = now_ms;
+        if clean_up {
+            self.fire(Timer::Housekeeping);
+        }
     }
 
     /// When the core wants a [`Event::Tick`] at the latest.

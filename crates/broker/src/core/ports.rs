@@ -92,6 +92,8 @@ pub(crate) trait Storage: Send {
     fn checkpoint(&mut self, positions: &[LogPosition]);
     /// The folder, as `DescribeLogDirs` names it.
     fn path(&self) -> String;
+    /// The folder's own id, as in its `meta.properties`.
+    fn directory_id(&self) -> Uuid;
     /// Total and usable bytes of its volume.
     fn volume_bytes(&self) -> Option<(u64, u64)>;
     /// Notes a clean shutdown.

@@ -49,18 +49,22 @@ impl Quotas {
         strict: bool,
     ) -> impl Iterator<Item = (&'a Entity, &'a BTreeMap<String, f64>)> {
         self.by_entity.iter().filter(move |(entity, _)| {
-            let fits = filter.iter().all(|(kind, wanted)| match (entity.get(kind), wanted) {
-                (Some(Some(name)), Match::Exactly(wanted)) => name == wanted,
-                (Some(None), Match::Default) | (Some(_), Match::Any) => true,
-                _ => false,
-            });
+            let fits = filter
+                .iter()
+                .all(|(kind, wanted)| match (entity.get(kind), wanted) {
+                    (Some(Some(name)), Match::Exactly(wanted)) => name == wanted,
+                    (Some(None), Match::Default) | (Some(_), Match::Any) => true,
+                    _ => false,
+                });
             fits && (!strict || entity.len() == filter.len())
         })
     }
 
     /// All entities, for the journal.
     pub(crate) fn records(&self) -> impl Iterator<Item = Record> {
-        self.by_entity.iter().map(|(entity, values)| record(entity, values))
+        self.by_entity
+            .iter()
+            .map(|(entity, values)| record(entity, values))
     }
 
     /// Takes what the journal says of one entity.
@@ -156,9 +160,9 @@ fn check_entity(entity: &Entity) -> Result<(), Refusal> {
         ));
     }
     match entity.get(IP) {
-        Some(Some(name)) if name != "localhost" && name.parse::<IpAddr>().is_err() => Err(invalid(format!(
-            "{name} is not a valid IP or resolvable host."
-        ))),
+        Some(Some(name)) if name != "localhost" && name.parse::<IpAddr>().is_err() => {
+            Err(invalid(format!("{name} is not a valid IP or resolvable host.")))
+        }
         _ => Ok(()),
     }
 }
@@ -181,7 +185,9 @@ fn check_value(entity: &Entity, key: &str, value: f64) -> Result<(), Refusal> {
         return Err(invalid(format!("Quota {key} must be greater than 0")));
     }
     if value > most {
-        return Err(invalid(format!("Proposed value for {key} is too large for a {kind}.")));
+        return Err(invalid(format!(
+            "Proposed value for {key} is too large for a {kind}."
+        )));
     }
     if most.is_finite() && (value % 1.0).abs() > 1e-6 {
         return Err(invalid(format!("{key} cannot be a fractional value.")));

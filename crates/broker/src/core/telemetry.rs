@@ -94,10 +94,16 @@ mod tests {
         let mut telemetry = Telemetry::default();
         let id = Uuid::from_u128(7);
         assert_eq!(telemetry.asked(id, 1000), Ok(()));
-        assert_eq!(telemetry.asked(id, 2000), Err(ResponseError::ThrottlingQuotaExceeded));
+        assert_eq!(
+            telemetry.asked(id, 2000),
+            Err(ResponseError::ThrottlingQuotaExceeded)
+        );
         assert_eq!(telemetry.asked(id, 1000 + 300_000), Ok(()));
         let push = |telemetry: &mut Telemetry, at| telemetry.pushed(id, SUBSCRIPTION, 1, 0, at);
         assert_eq!(push(&mut telemetry, 1000), Ok(()));
-        assert_eq!(push(&mut telemetry, 1001), Err(ResponseError::ThrottlingQuotaExceeded));
+        assert_eq!(
+            push(&mut telemetry, 1001),
+            Err(ResponseError::ThrottlingQuotaExceeded)
+        );
     }
 }

@@ -36,10 +36,10 @@ impl Timers {
         self.heap.peek().map(|Reverse((at, _))| *at)
     }
 
-    /// Takes the next timer that is due at `now_ms`.
-    pub(crate) fn due(&mut self, now_ms: i64) -> Option<Timer> {
+    /// Takes the next timer that is due at `now_ms`, with the time that it was set for.
+    pub(crate) fn due(&mut self, now_ms: i64) -> Option<(i64, Timer)> {
         if self.next_ms()? <= now_ms {
-            self.heap.pop().map(|Reverse((_, timer))| timer)
+            self.heap.pop().map(|Reverse(due)| due)
         } else {
             None
         }
@@ -56,8 +56,8 @@ mod tests {
         timers.set(20, Timer::Fetch(2));
         timers.set(10, Timer::Fetch(1));
         assert_eq!(timers.due(9), None);
-        assert_eq!(timers.due(25), Some(Timer::Fetch(1)));
-        assert_eq!(timers.due(25), Some(Timer::Fetch(2)));
+        assert_eq!(timers.due(25), Some((10, Timer::Fetch(1))));
+        assert_eq!(timers.due(25), Some((20, Timer::Fetch(2))));
         assert_eq!(timers.due(25), None);
     }
 }

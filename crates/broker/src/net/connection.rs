@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use super::frame::{self, FrameError};
 use super::outgoing::{Outgoing, Stretches};
 use super::{Envelope, Shared};
+use crate::api::faulty::Faulty;
 use crate::api::shape::{self, Malformed};
 use crate::api::{self, Api, Aside, Message, Response, Unwritable};
 use crate::core::{Caller, Event};
@@ -100,9 +101,16 @@ async fn answer(
     let header = RequestHeader::decode(&mut frame, header_version)
         .map_err(|_| Malformed("its header can't be decoded"))?;
     shape::check(&frame, api.shape, version, header_version >= 2)?;
+    let mut answer_is_lost = false;
     match shared.faults.action(broker, key) {
         Some(Action::Drop) => return Err(ConnectionError::Fault),
         Some(Action::Delay(time)) => tokio::time::sleep(time).await,
+        Some(Action::Error(code)) => match api::faulty::answer(key, version, &mut frame, code) {
+            Faulty::Answer(response) => return Ok(Some(encode(api, version, correlation, response)?)),
+            Faulty::Silent => return Ok(None),
+            Faulty::Unknown => return Err(ConnectionError::Fault),
+        },
+        Some(Action::DropAnswer) => answer_is_lost = true,
         None => {}
     }
     let aside = Aside {
@@ -128,7 +136,11 @@ async fn answer(
         .send(envelope)
         .await
         .map_err(|_| ConnectionError::Ending)?;
-    match receiver.await.map_err(|_| ConnectionError::Ending)? {
+    let response = receiver.await.map_err(|_| ConnectionError::Ending)?;
+    if answer_is_lost {
+        return Err(ConnectionError::Fault);
+    }
+    match response {
         Some(response) => Ok(Some(encode(api, version, correlation, response)?)),
         None => Ok(None),
     }
