@@ -145,9 +145,22 @@ impl Learner {
         path
     }
 
+    /// Whether this lab lacks what the step needs: it is shown then, and not done.
+    fn can_only_read(&self, step: &Step) -> bool {
+        let status: Value = serde_json::from_str(&run(self.home.path(), &["status", "--json"], 0)).unwrap();
+        let can = |need: &str| status["capabilities"][need] == true;
+        step.setup.needs.iter().any(|need| !can(need.word()))
+    }
+
     fn walks(&mut self, exercise: &Exercise) {
         for (index, step) in exercise.steps.iter().enumerate() {
             self.sees(&format!("step {} of {}", index + 1, exercise.steps.len()));
+            if self.can_only_read(step) {
+                self.sees("Enter goes on");
+                self.settles();
+                self.key("\r");
+                continue;
+            }
             if step.predict.is_some() {
                 self.sees("Your prediction");
                 self.key("\r");
@@ -193,7 +206,10 @@ fn from_the_first_start_to_a_verified_badge() {
     let home = learner.home.path();
     let list: Value = serde_json::from_str(&run(home, &["list", "--json"], 0)).unwrap();
     for exercise in list["exercises"].as_array().unwrap() {
-        assert_eq!(exercise["done"], true, "{exercise}");
+        let steps = exercise["steps"].as_array().unwrap();
+        // What the lab can't do was shown, and is skipped.
+        let behind = |step: &Value| step["done"] == true || step["skipped"] == true;
+        assert!(steps.iter().all(behind), "{exercise}");
     }
     takes_the_quiz(home);
     shows_the_badge(home);

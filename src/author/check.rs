@@ -58,6 +58,9 @@ struct ExerciseReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     not_played: Option<String>,
     plays: Vec<Play>,
+    /// Steps that this lab only shows, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    only_shown: Vec<String>,
     milliseconds: u128,
 }
 
@@ -151,6 +154,7 @@ fn unplayed(exercise: &Exercise, why: &str) -> ExerciseReport {
         title: exercise.title.clone(),
         not_played: Some(why.to_string()),
         plays: Vec::new(),
+        only_shown: Vec::new(),
         milliseconds: 0,
     }
 }
@@ -250,6 +254,7 @@ fn play_all(course: &Course, wanted: &[&Exercise], options: &Check, report: &mut
             title: exercise.title.clone(),
             not_played: None,
             plays,
+            only_shown: play::unplayed(stage, exercise),
             milliseconds: began.elapsed().as_millis(),
         };
         tell(&played, course, options, report);
@@ -269,6 +274,7 @@ fn tell(played: &ExerciseReport, course: &Course, options: &Check, report: &mut 
         title: played.title.clone(),
         not_played: played.not_played.clone(),
         plays: played.plays.clone(),
+        only_shown: played.only_shown.clone(),
         milliseconds: played.milliseconds,
     });
 }
@@ -286,6 +292,9 @@ fn exercise_text(played: &ExerciseReport, file: &Path) -> String {
         format!("{failed} of {} plays went wrong", played.plays.len())
     };
     let mut text = format!("{title}\n  {verdict} ({seconds:.1} s)\n");
+    for step in &played.only_shown {
+        text.push_str(&format!("  not played: {step}\n"));
+    }
     for play in played.plays.iter().filter(|play| !play.ok) {
         let what = play.problem.as_deref().unwrap_or_default();
         text.push_str(&format!(

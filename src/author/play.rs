@@ -64,6 +64,9 @@ pub fn exercise(stage: &Stage, course: &Course, exercise: &Exercise, cancel: &Ca
         return Ok(plays);
     }
     for (index, step) in exercise.steps.iter().enumerate() {
+        if !lacking(stage.lab.as_ref(), step).is_empty() {
+            continue;
+        }
         for wrong in &step.wrongs {
             if cancel.is_cancelled() {
                 return Ok(plays);
@@ -192,7 +195,7 @@ impl<'a> Run<'a> {
     fn reference(&mut self, plays: &mut Vec<Play>) -> Outcome<()> {
         for step in &self.exercise.steps {
             self.open(step)?;
-            if step.checks.is_empty() {
+            if step.checks.is_empty() || !lacking(self.lab, step).is_empty() {
                 continue;
             }
             let start = check::evaluate_all(&step.checks, &mut self.context);
@@ -239,6 +242,9 @@ impl<'a> Run<'a> {
     fn wrong(&mut self, index: usize, wrong: &Wrong) -> Outcome<Play> {
         for step in &self.exercise.steps[..index] {
             self.open(step)?;
+            if !lacking(self.lab, step).is_empty() {
+                continue;
+            }
             self.type_script(step, &step.solution)?;
             if !step.checks.is_empty() {
                 self.until(step, |results| results.iter().all(|result| result.passed));
@@ -321,6 +327,25 @@ fn said(results: &[CheckResult], last: &Said) -> Vec<String> {
         lines.extend(output[from..].iter().map(|line| (*line).to_string()));
     }
     lines
+}
+
+/// What a step needs and this lab can't do.
+fn lacking(lab: Option<&LabClient>, step: &Step) -> Vec<&'static str> {
+    let capabilities = lab.map(LabClient::capabilities).unwrap_or_default();
+    let needs = step.setup.needs.iter().map(|need| need.word());
+    needs.filter(|need| !capabilities.has(need)).collect()
+}
+
+/// The steps that are only shown on this lab, each with what the lab lacks.
+pub fn unplayed(stage: &Stage, exercise: &Exercise) -> Vec<String> {
+    let missing = exercise
+        .steps
+        .iter()
+        .map(|step| (step, lacking(stage.lab.as_ref(), step)));
+    missing
+        .filter(|(_, missing)| !missing.is_empty())
+        .map(|(step, missing)| format!("{}: this lab has no {}", step.title, missing.join(", ")))
+        .collect()
 }
 
 /// Why an exercise can't be played on this lab.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{AskError, CheckContext, Finding};
-use crate::course::checks::{AnswerCheck, AnswerFrom};
+use crate::course::checks::{AnswerCheck, AnswerFrom, Isolation};
 
 pub(super) fn look(check: &AnswerCheck, context: &mut CheckContext) -> Result<Finding, AskError> {
     let Some(answer) = context.answer(&check.answer).map(str::to_string) else {
@@ -29,7 +29,7 @@ pub(super) fn look(check: &AnswerCheck, context: &mut CheckContext) -> Result<Fi
 fn partition_of(from: &AnswerFrom, context: &mut CheckContext) -> Result<Result<i32, Finding>, AskError> {
     let key = from.partition_of_key.as_bytes();
     let partitions: BTreeSet<i32> = context
-        .records(&from.topic)?
+        .records(&from.topic, Isolation::ReadCommitted, false)?
         .seen
         .iter()
         .filter(|seen| seen.key.as_deref() == Some(key))

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::AskError;
+use crate::course::checks::Isolation;
 use crate::jobs::status::JobStatus;
 use crate::kafka::{Admin, GroupListing, KafkaResult, Scanner, Target, Topic};
 use crate::lab::LabClient;
@@ -69,7 +70,8 @@ pub struct CheckContext {
     admin: Admin,
     jobs: Option<Box<dyn JobSource + Send>>,
     answers: BTreeMap<String, String>,
-    records: BTreeMap<String, TopicRecords>,
+    /// By topic and isolation level.
+    records: BTreeMap<(String, &'static str), TopicRecords>,
     round: Round,
 }
 
@@ -154,14 +156,24 @@ impl CheckContext {
     }
 
     /// The records of a topic as far as they were read up to now.
-    pub(super) fn records(&mut self, topic: &str) -> Result<&TopicRecords, AskError> {
-        if !self.records.contains_key(topic) {
-            let scanner = Scanner::new(&self.target, topic, TIMEOUT)?;
-            self.records.insert(topic.to_string(), TopicRecords::new(scanner));
+    pub(super) fn records(
+        &mut self,
+        topic: &str,
+        isolation: Isolation,
+        anew: bool,
+    ) -> Result<&TopicRecords, AskError> {
+        let level = isolation.word();
+        let name = (topic.to_string(), level);
+        if !self.records.contains_key(&name) {
+            let scanner = Scanner::with_isolation(&self.target, topic, level, TIMEOUT)?;
+            self.records.insert(name.clone(), TopicRecords::new(scanner));
         }
-        let Some(records) = self.records.get_mut(topic) else {
+        let Some(records) = self.records.get_mut(&name) else {
             return Err(AskError::Lab(format!("{topic} can't be read")));
         };
+        if anew {
+            records.forget();
+        }
         records.read_on()?;
         Ok(records)
     }
@@ -172,6 +184,8 @@ impl CheckContext {
 pub(super) struct Seen {
     pub(super) partition: i32,
     pub(super) key: Option<Vec<u8>>,
+    /// It has no value.
+    pub(super) tombstone: bool,
     /// The value, where it is JSON.
     pub(super) value: Option<Value>,
 }
@@ -197,6 +211,13 @@ impl TopicRecords {
         }
     }
 
+    fn forget(&mut self) {
+        self.scanner.rewind();
+        self.seen.clear();
+        self.beyond = 0;
+        self.bytes = 0;
+    }
+
     fn read_on(&mut self) -> KafkaResult<()> {
         let mut new = Vec::new();
         let mut beyond = 0;
@@ -212,6 +233,7 @@ impl TopicRecords {
             new.push(Seen {
                 partition: record.partition,
                 key: record.key.map(<[u8]>::to_vec),
+                tombstone: record.value.is_none(),
                 value: record.value.and_then(|value| serde_json::from_slice(value).ok()),
             });
         })?;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::context::Seen;
 use super::wording::{count, key_text, list, plain, subject};
 use super::{AskError, CheckContext, Finding, rows, topic};
-use crate::course::checks::RecordsCheck;
+use crate::course::checks::{Isolation, RecordsCheck};
 
 /// What makes a console producer write keys.
 const KEYS: &str = "Records without a key are spread; the key comes before the separator: \
@@ -13,7 +13,8 @@ const KEYS: &str = "Records without a key are spread; the key comes before the s
 
 pub(super) fn look(check: &RecordsCheck, context: &mut CheckContext) -> Result<Finding, AskError> {
     let name = &check.records;
-    let records = context.records(name)?;
+    let isolation = check.isolation.unwrap_or(Isolation::ReadCommitted);
+    let records = context.records(name, isolation, check.anew)?;
     if !records.exists {
         let finding = topic::missing(name, context)?;
         return Ok(Finding {
@@ -49,11 +50,12 @@ fn of_interest(check: &RecordsCheck, seen: &Seen) -> bool {
         .key
         .as_ref()
         .is_none_or(|key| seen.key.as_deref() == Some(key.as_bytes()));
-    key && (check.fields.is_empty()
-        || seen
-            .value
-            .as_ref()
-            .is_some_and(|value| rows::has(value, &check.fields)))
+    key && (seen.tombstone || !check.tombstones)
+        && (check.fields.is_empty()
+            || seen
+                .value
+                .as_ref()
+                .is_some_and(|value| rows::has(value, &check.fields)))
 }
 
 fn nothing_matches(check: &RecordsCheck, seen: &[Seen]) -> Finding {

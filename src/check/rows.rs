@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use super::wording::{count, fields, plain};
 use super::{AskError, CheckContext, Finding, topic};
-use crate::course::checks::RowsCheck;
+use crate::course::checks::{Isolation, RowsCheck};
 
 pub(super) fn look(check: &RowsCheck, context: &mut CheckContext) -> Result<Finding, AskError> {
     let name = &check.rows;
-    let records = context.records(name)?;
+    let records = context.records(name, Isolation::ReadCommitted, false)?;
     if !records.exists {
         let finding = topic::missing(name, context)?;
         return Ok(Finding {

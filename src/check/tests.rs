@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::*;
 use crate::course::Files;
+use crate::course::checks::Isolation;
 use crate::course::model::Course;
 use crate::home::{Readers, write_atomic};
 use crate::kafka::{Admin, NewTopic, Target};
@@ -108,6 +109,13 @@ fn each_mistake_gets_an_answer_about_itself() {
         "answer = \"How many?\"\naccept = [\"4\"]",
         "answer = \"Which?\"\naccept = [\"4\"]\nwrong = { \"3\" = \"That is the number of partitions.\" }",
         "answer = \"Where is d-17?\"\nfrom = { partition-of-key = \"d-17\", topic = \"rides\" }",
+        "topic = \"rides\"\nin-sync = 1",
+        "topic = \"rides\"\nin-sync = 2",
+        "topic = \"loose\"\nstarts = { \"0\" = 0 }\nends = { \"0\" = 2, \"1\" = 2 }",
+        "topic = \"loose\"\nstarts = { \"0\" = 1 }",
+        "topic = \"loose\"\nends = { \"1\" = 7 }",
+        "records = \"rides\"\ncount = 1\ntombstones = true\nanew = true",
+        "records = \"rides\"\ncount = 4\nisolation = \"read_uncommitted\"",
     ];
     let (_folder, course) = course(SETUP, &checks, RIDES);
     let exercise = course.exercise("1.1").unwrap();
@@ -148,7 +156,7 @@ fn a_seed_is_where_java_would_put_it() {
     setup::run(&course, exercise, &exercise.steps[0], &target).unwrap();
     let mut context = CheckContext::new(&target, None).unwrap();
     let by_key: BTreeMap<_, _> = context
-        .records("rides")
+        .records("rides", Isolation::ReadCommitted, false)
         .unwrap()
         .seen
         .iter()

@@ -1,10 +1,12 @@
 //! `topic = …`: does it exist, and does it look like this?
 
+use std::collections::BTreeMap;
+
 use super::wording::{count, list};
 use super::{AskError, CheckContext, Finding};
 use crate::course::checks::TopicCheck;
 use crate::course::located::did_you_mean;
-use crate::kafka::{ConfigSource, Resource};
+use crate::kafka::{At, ConfigSource, Resource, Topic};
 
 pub(super) fn look(check: &TopicCheck, context: &mut CheckContext) -> Result<Finding, AskError> {
     let name = &check.topic;
@@ -48,12 +50,63 @@ pub(super) fn look(check: &TopicCheck, context: &mut CheckContext) -> Result<Fin
             )));
         }
     }
+    if let Some(finding) = in_sync(check, &topic) {
+        return Ok(finding);
+    }
+    for (at, wanted) in [(At::Earliest, &check.starts), (At::Latest, &check.ends)] {
+        if let Some(finding) = offsets(name, at, wanted, context)? {
+            return Ok(finding);
+        }
+    }
     if !check.config.is_empty()
         && let Some(finding) = config(check, context)?
     {
         return Ok(finding);
     }
     Ok(Finding::pass(format!("{name} has {}", count(has, "partition"))))
+}
+
+fn in_sync(check: &TopicCheck, topic: &Topic) -> Option<Finding> {
+    let wanted = check.in_sync?;
+    let other = topic
+        .partitions
+        .iter()
+        .find(|partition| partition.isr.len() != wanted as usize)?;
+    let finding = Finding::fail(format!(
+        "{} in sync in partition {}, and this step needs {wanted}",
+        count(other.isr.len() as u64, "replica"),
+        other.id
+    ));
+    Some(finding.advise(if other.isr.len() < wanted as usize {
+        "A broker that was stopped comes back with `broker start N`; its replicas need a moment to catch up."
+    } else {
+        "A broker that stops leaves the set of replicas in sync: `broker stop N`."
+    }))
+}
+
+fn offsets(
+    name: &str,
+    at: At,
+    wanted: &BTreeMap<String, u64>,
+    context: &CheckContext,
+) -> Result<Option<Finding>, AskError> {
+    if wanted.is_empty() {
+        return Ok(None);
+    }
+    let partitions: Vec<i32> = wanted.keys().filter_map(|id| id.parse().ok()).collect();
+    let verb = if at == At::Earliest { "begins" } else { "ends" };
+    for (partition, offset) in context.admin().offsets(name, &partitions, at)? {
+        let wanted = wanted.get(&partition.to_string()).copied().unwrap_or_default();
+        let found = match offset {
+            Some(has) if has == wanted as i64 => continue,
+            Some(has) => format!("partition {partition} of {name} {verb} at offset {has}"),
+            None => format!("partition {partition} of {name} can't say where it {verb}"),
+        };
+        return Ok(Some(Finding::fail(format!(
+            "{found}, and this step needs {wanted}"
+        ))));
+    }
+    Ok(None)
 }
 
 fn config(check: &TopicCheck, context: &CheckContext) -> Result<Option<Finding>, AskError> {

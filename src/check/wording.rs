@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::course::checks::{
-    AnswerCheck, Check, CheckKind, GroupCheck, JobCheck, RecordsCheck, RowsCheck, TopicCheck,
+    AnswerCheck, Check, CheckKind, GroupCheck, Isolation, JobCheck, RecordsCheck, RowsCheck, TopicCheck,
 };
 
 /// The line with the box: the author's own, else one from what the check asks.
@@ -35,6 +35,16 @@ fn topic(check: &TopicCheck) -> String {
     if let Some(replicas) = check.replicas {
         has.push(format!("{} of each", count(u64::from(replicas), "replica")));
     }
+    if let Some(in_sync) = check.in_sync {
+        has.push(format!("{} in sync", count(u64::from(in_sync), "replica")));
+    }
+    for (what, offsets) in [("start", &check.starts), ("end", &check.ends)] {
+        has.extend(
+            offsets
+                .iter()
+                .map(|(partition, offset)| format!("the {what} offset {offset} in partition {partition}")),
+        );
+    }
     has.extend(check.config.iter().map(|(key, value)| format!("{key}={value}")));
     if has.is_empty() {
         format!("topic {name} exists")
@@ -56,6 +66,9 @@ pub(super) fn subject(check: &RecordsCheck) -> String {
     }
     if let Some(key) = &check.key {
         text.push_str(&format!("with the key {key} "));
+    }
+    if check.tombstones {
+        text.push_str("without a value ");
     }
     format!("{text}in {}", check.records)
 }
@@ -83,6 +96,9 @@ fn records(check: &RecordsCheck) -> String {
             ", spread over {}",
             count(u64::from(partitions), "partition")
         ));
+    }
+    if check.isolation == Some(Isolation::ReadUncommitted) {
+        text.push_str(", aborted ones too");
     }
     text
 }

@@ -51,6 +51,15 @@ pub struct TopicCheck {
     /// Topic configuration as `kafka-configs` shows it.
     #[serde(default)]
     pub config: BTreeMap<String, String>,
+    /// How many replicas of each partition are in sync.
+    #[schemars(range(min = 0, max = 9))]
+    pub in_sync: Option<u32>,
+    /// Offset of the first record that is left, by partition.
+    #[serde(default)]
+    pub starts: BTreeMap<String, u64>,
+    /// Offset of the next record to come, by partition.
+    #[serde(default)]
+    pub ends: BTreeMap<String, u64>,
     /// Write `false` for a topic that must be gone.
     pub exists: Option<bool>,
     /// The line with the box, if the lab's own wording is not right.
@@ -81,6 +90,14 @@ pub struct RecordsCheck {
     pub fields: BTreeMap<String, Value>,
     /// Only records with this key.
     pub key: Option<String>,
+    /// Only records without a value.
+    #[serde(default)]
+    pub tombstones: bool,
+    /// Whether records of transactions that are open or aborted count as well; without it they don't.
+    pub isolation: Option<Isolation>,
+    /// Records may go away (retention, compaction): all are read again each time.
+    #[serde(default)]
+    pub anew: bool,
     /// The line with the box, if the lab's own wording is not right.
     pub label: Option<String>,
     /// Added to what a failing check says.
@@ -93,6 +110,26 @@ pub struct RecordsCheck {
 pub enum KeyPartition {
     /// All in one partition.
     One,
+}
+
+/// Which records of transactions a reader gets (`isolation.level`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Isolation {
+    /// Those of committed transactions.
+    ReadCommitted,
+    /// Those of open and aborted ones too.
+    ReadUncommitted,
+}
+
+impl Isolation {
+    /// The value of `isolation.level`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::ReadCommitted => "read_committed",
+            Self::ReadUncommitted => "read_uncommitted",
+        }
+    }
 }
 
 /// A consumer group has read this far.

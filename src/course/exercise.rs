@@ -760,6 +760,18 @@ fn incomplete(kind: &CheckKind) -> Option<(String, String)> {
                 "add count, at-least, keyed, key-partition or partitions-used",
             )
         }
+        CheckKind::Topic(check)
+            if check
+                .starts
+                .keys()
+                .chain(check.ends.keys())
+                .any(|key| key.parse::<u32>().is_err()) =>
+        {
+            fail(
+                "'starts' and 'ends' name partitions by number",
+                "write: starts = { \"0\" = 20 }",
+            )
+        }
         CheckKind::Group(check) if check.topic.is_none() && check.members.is_none() => fail(
             "this check doesn't name the topic that the group reads",
             "write: topic = \"…\"",

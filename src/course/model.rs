@@ -148,6 +148,9 @@ pub struct Wrong {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Setup {
+    /// What the lab has to be able to do for this step; in another lab the step is only shown.
+    #[serde(default)]
+    pub needs: Vec<Need>,
     /// Topics that have to be there.
     #[serde(default)]
     pub topic: Vec<SetupTopic>,

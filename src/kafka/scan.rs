@@ -71,13 +71,25 @@ pub struct Scanner {
 
 impl Scanner {
     /// A scanner at the beginning of `topic`, which need not exist yet. Each scan ends within about `timeout`.
+    /// Records of open and aborted transactions are passed over.
     pub fn new(target: &Target, topic: &str, timeout: Duration) -> KafkaResult<Self> {
+        Self::with_isolation(target, topic, "read_committed", timeout)
+    }
+
+    /// The same with an `isolation.level`: `read_uncommitted` hands out records of open and aborted transactions too.
+    pub fn with_isolation(
+        target: &Target,
+        topic: &str,
+        isolation: &str,
+        timeout: Duration,
+    ) -> KafkaResult<Self> {
         let mut config = target.client_config();
         config
             // Required by the client; nothing is ever committed in its name.
             .set("group.id", target.real("streamlings-scan"))
             .set("enable.auto.commit", "false")
             .set("enable.partition.eof", "true")
+            .set("isolation.level", isolation)
             .set("auto.offset.reset", "earliest")
             .set("allow.auto.create.topics", "false")
             // A scan reads what is there: it never waits for more.

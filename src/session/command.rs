@@ -236,6 +236,9 @@ impl Desk {
         let watched = self.step(which)?;
         let (exercise, step) = (&watched.exercise, watched.step());
         open::fits(exercise, &lab)?;
+        if let Some(why) = open::only_shown(step, &lab) {
+            return Err(Problem::new(why).exit(Exit::NotYet));
+        }
         let quiet = Screen::new(Box::new(std::io::stderr()), None);
         open::set_up(&self.course, &watched, &self.progress, lab.target(), &quiet)?;
         let mut context = CheckContext::new(lab.target(), Some(Box::new(lab.clone())))

@@ -5,7 +5,7 @@ use dialoguer::Confirm;
 use super::screen::Screen;
 use super::watch::Watched;
 use crate::check::setup;
-use crate::course::{Course, Exercise, Progress, WorkFolder};
+use crate::course::{Course, Exercise, Progress, Step, WorkFolder};
 use crate::home::Home;
 use crate::kafka::Target;
 use crate::lab::LabClient;
@@ -37,6 +37,25 @@ pub fn fits(exercise: &Exercise, lab: &LabClient) -> Outcome<()> {
         )));
     }
     Ok(())
+}
+
+/// Why this lab can only show a step: a sentence, or nothing.
+pub fn only_shown(step: &Step, lab: &LabClient) -> Option<String> {
+    let needs: Vec<&str> = step.setup.needs.iter().map(|need| need.word()).collect();
+    let missing: Vec<String> = lab
+        .capabilities()
+        .missing(&needs)
+        .into_iter()
+        .map(|need| need.replace('_', " "))
+        .collect();
+    (!missing.is_empty()).then(|| {
+        format!(
+            "This lab ({}) can't do that: {}. So this step is to read: what it shows follows. To do it yourself: \
+             quit, `streamlings down`, `streamlings up --backend embedded`.",
+            lab.backend(),
+            missing.join(", ")
+        )
+    })
 }
 
 /// Plays the setup of the step's exercise up to this step, unless it was played already.

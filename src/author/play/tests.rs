@@ -52,6 +52,16 @@ fn the_template_passes_as_it_is() {
 }
 
 #[test]
+fn a_step_that_this_lab_cannot_do_is_only_shown() {
+    // Without a lab of its own there is no clock to advance, and no wrong solution of the step is played either.
+    let (plays, wrong) = played(&[(
+        "```toml check\ntopic = \"topic-1-1\"",
+        "```toml setup\nneeds = [\"advance_clock\"]\n```\n```toml check\ntopic = \"topic-1-1\"",
+    )]);
+    assert!(plays < 7, "{plays}: {wrong}");
+}
+
+#[test]
 fn each_way_in_which_an_exercise_is_wrong_is_told() {
     let (_, start) = played(&[(
         "```toml check\ntopic = \"topic-1-1\"",

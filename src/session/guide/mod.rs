@@ -397,7 +397,10 @@ impl Guide {
             self.lab.target(),
             &self.screen,
         )?;
-        self.show(&watched);
+        match open::only_shown(watched.step(), &self.lab) {
+            Some(why) => self.read_only(&watched, &why)?,
+            None => self.show(&watched),
+        }
         Ok(())
     }
 
@@ -429,6 +432,23 @@ impl Guide {
         } else {
             self.boxes_plain();
         }
+    }
+
+    /// A step that this lab can't do: its text and what it shows. It stays undone, for another lab.
+    fn read_only(&mut self, watched: &Watched, why: &str) -> Outcome<()> {
+        let width = ui::width();
+        let (exercise, step) = (&watched.exercise, watched.step());
+        self.screen.say(&view::step_text(exercise, watched.index, width));
+        self.screen.say("\n");
+        self.paragraph(why);
+        self.screen.say("\n");
+        self.screen.say(&view::explanation(step, None, width));
+        self.progress.update(exercise, step, |record| {
+            record.skipped = record.done_at.is_none();
+        })?;
+        self.screen
+            .say(&ui::indented("Enter goes on · list", 0, 0, width));
+        Ok(())
     }
 
     fn next(&mut self) -> Outcome<Flow> {
