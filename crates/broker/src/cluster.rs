@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, mpsc};
 use uuid::Uuid;
 
 use crate::clock::LabClock;
+use crate::core::brokers::Command;
 use crate::core::configs::{self, Configs, Overrides};
 use crate::core::journal::Record;
 use crate::core::ports::{RandomIds, SharedRules, Storage, TopicRules};
@@ -22,10 +23,12 @@ use crate::core::{Core, Event, Node, Outside};
 use crate::data::{DiskStorage, FileJournal, JournalError};
 use crate::fault::{Fault, Faults};
 use crate::log::{LogDir, LogDirOptions, LogError, MetaProperties};
-use crate::net::{self, Envelope, Limits, QUEUE, Shared};
+use crate::net::{self, Envelope, Limits, QUEUE, Shared, Waiting};
 
 /// How many connections the cluster holds at a time.
 const MAX_CONNECTIONS: usize = 10_000;
+/// How many brokers a cluster has at most.
+pub const MAX_BROKERS: u32 = 100;
 
 /// Why a cluster does not start.
 #[derive(Debug, thiserror::Error)]
@@ -75,18 +78,42 @@ pub enum StartError {
     /// A configuration that Kafka would refuse.
     #[error("{0}")]
     Config(String),
-    /// Something that this version doesn't do yet.
-    #[error("{0} is not supported yet")]
-    NotSupportedYet(&'static str),
+    /// A cluster has at least one broker, and at most [`MAX_BROKERS`].
+    #[error("a cluster has 1 to {MAX_BROKERS} brokers, not {0}")]
+    Brokers(u32),
     /// Threads could not be started.
     #[error("the cluster's threads could not be started: {0}")]
     Threads(io::Error),
 }
 
-/// A thing that the cluster can't do yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is not supported yet")]
-pub struct NotSupportedYet(pub &'static str);
+/// Why something was not done with a broker.
+#[derive(Debug, thiserror::Error)]
+pub enum BrokerError {
+    /// The cluster has no such broker.
+    #[error("there is no broker {0}")]
+    Unknown(i32),
+    /// Another program has taken the broker's port, or it can't be opened.
+    #[error("port {port} of broker {id} can't be opened: {source}")]
+    Port {
+        /// The broker.
+        id: i32,
+        /// Its port.
+        port: u16,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The cluster's metadata or the broker's folder can't be read or written.
+    #[error("broker {id}: {reason}")]
+    Storage {
+        /// The broker.
+        id: i32,
+        /// What went wrong.
+        reason: String,
+    },
+    /// The cluster is stopping.
+    #[error("the cluster is stopping")]
+    Stopping,
+}
 
 /// A broker as the cluster's owner sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,7 +153,7 @@ impl Builder {
         self
     }
 
-    /// How many brokers; more than one is not supported yet.
+    /// How many brokers: 1, the default, to [`MAX_BROKERS`]. Their ids count from 1.
     #[must_use]
     pub fn brokers(mut self, count: u32) -> Self {
         self.brokers = count;
@@ -151,35 +178,17 @@ impl Builder {
     /// # Errors
     /// See [`StartError`]; nothing is left running.
     pub fn start(self) -> Result<Cluster, StartError> {
-        if self.brokers != 1 {
-            return Err(StartError::NotSupportedYet("a cluster of other than one broker"));
+        if !(1..=MAX_BROKERS).contains(&self.brokers) {
+            return Err(StartError::Brokers(self.brokers));
         }
         check_configs(&self.configs)?;
-        let listener = bind(self.port)?;
-        let port = listener
-            .local_addr()
-            .map_err(|source| StartError::Port {
-                port: self.port,
-                source,
-            })?
-            .port();
-        let (data_dir, temporary) = if let Some(path) = self.data_dir {
-            (path, None)
-        } else {
-            let folder = tempfile::Builder::new()
-                .prefix("kafka-")
-                .tempdir()
-                .map_err(|source| folder_error(&std::env::temp_dir(), &source))?;
-            (folder.path().to_owned(), Some(folder))
-        };
+        let listeners = bind_all(self.port, self.brokers)?;
+        let nodes: BTreeMap<i32, Node> = listeners
+            .iter()
+            .map(|(id, (port, _))| (*id, Node::local(*port)))
+            .collect();
+        let (data_dir, temporary) = data_folder(self.data_dir)?;
         let clock = LabClock::default();
-        let nodes = BTreeMap::from([(
-            1,
-            Node {
-                host: "127.0.0.1".to_owned(),
-                port,
-            },
-        )]);
         let rules: SharedRules = Arc::new(RwLock::new(TopicRules::default()));
         let core = open_core(&data_dir, &nodes, &self.configs, rules.clone(), &clock)?;
         let limits = Limits {
@@ -189,7 +198,7 @@ impl Builder {
         let (events, queue) = mpsc::channel(QUEUE);
         let faults = Faults::default();
         let shared = Arc::new(Shared {
-            events: events.clone(),
+            events,
             next_request: AtomicU64::new(1),
             clock: clock.clone(),
             rules,
@@ -203,26 +212,64 @@ impl Builder {
             .enable_all()
             .build()
             .map_err(StartError::Threads)?;
-        let listener = {
-            let _inside = runtime.enter();
-            tokio::net::TcpListener::from_std(listener).map_err(|source| StartError::Port { port, source })?
-        };
         let owner = start_owner(core, queue, clock.clone()).map_err(StartError::Threads)?;
-        runtime.spawn(net::accept(1, listener, shared));
-        Ok(Cluster {
-            bootstrap: format!("127.0.0.1:{port}"),
+        let cluster = Cluster {
+            bootstrap: bootstrap(&nodes),
             nodes,
             data_dir,
             clock,
             faults,
             running: Some(Running {
-                events,
+                shared,
                 owner,
                 runtime,
+                accepting: Mutex::default(),
             }),
             temporary,
-        })
+        };
+        for (id, (port, listener)) in listeners {
+            let opened = cluster.open_port(id, listener);
+            opened.map_err(|source| StartError::Port { port, source })?;
+        }
+        Ok(cluster)
     }
+}
+
+fn bootstrap(nodes: &BTreeMap<i32, Node>) -> String {
+    let all = nodes.values().map(|node| format!("{}:{}", node.host, node.port));
+    all.collect::<Vec<_>>().join(",")
+}
+
+/// The folder of the data, and the guard that removes it where it is a temporary one.
+fn data_folder(wanted: Option<PathBuf>) -> Result<(PathBuf, Option<tempfile::TempDir>), StartError> {
+    if let Some(path) = wanted {
+        return Ok((path, None));
+    }
+    let folder = tempfile::Builder::new()
+        .prefix("kafka-")
+        .tempdir()
+        .map_err(|source| folder_error(&std::env::temp_dir(), &source))?;
+    Ok((folder.path().to_owned(), Some(folder)))
+}
+
+/// One listener a broker, with the port that it has.
+fn bind_all(first: u16, brokers: u32) -> Result<BTreeMap<i32, (u16, TcpListener)>, StartError> {
+    let mut listeners = BTreeMap::new();
+    for at in 0..brokers {
+        // At most MAX_BROKERS, so it fits.
+        let port = match first {
+            0 => 0,
+            first => first
+                .checked_add(at as u16)
+                .ok_or(StartError::PortInUse { port: u16::MAX })?,
+        };
+        let listener = bind(port)?;
+        let bound = listener
+            .local_addr()
+            .map_err(|source| StartError::Port { port, source })?;
+        listeners.insert(at as i32 + 1, (bound.port(), listener));
+    }
+    Ok(listeners)
 }
 
 /// The core runs on a thread of its own: its file writes hold up no connection.
@@ -419,9 +466,17 @@ fn fixed_configs(
 
 /// What runs, until it is taken down.
 struct Running {
-    events: mpsc::Sender<Envelope>,
+    shared: Arc<Shared>,
     owner: JoinHandle<()>,
     runtime: tokio::runtime::Runtime,
+    /// Who accepts connections, of each broker that is up.
+    accepting: Mutex<BTreeMap<i32, tokio::task::JoinHandle<()>>>,
+}
+
+impl Running {
+    fn accepting(&self) -> MutexGuard<'_, BTreeMap<i32, tokio::task::JoinHandle<()>>> {
+        self.accepting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A running cluster. Dropping it stops it.
@@ -440,7 +495,8 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// A cluster of one broker on any free port, in a temporary folder, unless told otherwise.
+    /// A cluster of one broker on any free port, in a temporary folder, unless told otherwise. With several, topics have
+    /// as many replicas as they are created with, and followers copy before a request is answered.
     pub fn builder() -> Builder {
         Builder {
             data_dir: None,
@@ -457,12 +513,16 @@ impl Cluster {
 
     /// The brokers, by id.
     pub fn brokers(&self) -> Vec<BrokerInfo> {
-        let up = self.running.is_some();
+        let up: Vec<i32> = self
+            .running
+            .iter()
+            .flat_map(|running| running.accepting().keys().copied().collect::<Vec<_>>())
+            .collect();
         let info = |(id, node): (&i32, &Node)| BrokerInfo {
             id: *id,
             host: node.host.clone(),
             port: node.port,
-            up,
+            up: up.contains(id),
         };
         self.nodes.iter().map(info).collect()
     }
@@ -477,7 +537,7 @@ impl Cluster {
         self.clock.advance(by);
         if let Some(running) = &self.running {
             // A full queue is as good: the core sees the new time with its next event.
-            let _ = running.events.try_send(Envelope {
+            let _ = running.shared.events.try_send(Envelope {
                 event: Event::Tick,
                 reply: None,
             });
@@ -495,20 +555,123 @@ impl Cluster {
         self.faults.set(faults);
     }
 
-    /// Stops one broker of several.
+    /// Stops one broker in order: it hands over the partitions that it leads, closes its logs and its port. Without
+    /// effect where it is stopped already.
     ///
     /// # Errors
-    /// Always, as long as there is one broker only.
-    pub fn stop_broker(&self, _id: i32) -> Result<(), NotSupportedYet> {
-        Err(NotSupportedYet("stopping one broker"))
+    /// See [`BrokerError`].
+    pub fn stop_broker(&self, id: i32) -> Result<(), BrokerError> {
+        self.manage(id, Command::Stop)?;
+        self.close_port(id);
+        Ok(())
     }
 
-    /// Starts a broker that was stopped.
+    /// Ends one broker without warning: its port and connections are gone at once, the others notice after
+    /// `broker.session.timeout.ms` of the cluster's time (9 seconds; see [`advance`](Self::advance)).
     ///
     /// # Errors
-    /// Always, as long as there is one broker only.
-    pub fn start_broker(&self, _id: i32) -> Result<(), NotSupportedYet> {
-        Err(NotSupportedYet("starting one broker"))
+    /// See [`BrokerError`].
+    pub fn kill_broker(&self, id: i32) -> Result<(), BrokerError> {
+        self.close_port(id);
+        self.manage(id, Command::Kill)
+    }
+
+    /// Starts a broker that was stopped or killed, on the port that it had: it cuts off what its leaders don't have,
+    /// copies what it lacks and is in sync again.
+    ///
+    /// # Errors
+    /// See [`BrokerError`].
+    pub fn start_broker(&self, id: i32) -> Result<(), BrokerError> {
+        let running = self.running.as_ref().ok_or(BrokerError::Stopping)?;
+        let node = self.nodes.get(&id).ok_or(BrokerError::Unknown(id))?;
+        if running.accepting().contains_key(&id) {
+            return Ok(());
+        }
+        let port = node.port;
+        let failed = |source: io::Error| BrokerError::Port { id, port, source };
+        let listener = bind(port).map_err(|error| match error {
+            StartError::Port { source, .. } => failed(source),
+            _ => failed(io::ErrorKind::AddrInUse.into()),
+        })?;
+        self.manage(id, Command::Start)?;
+        self.open_port(id, listener).map_err(failed)
+    }
+
+    /// From now on the broker's followers don't fetch, and it falls behind: records that it lacks are on its leaders
+    /// alone. It leaves the replicas in sync after `replica.lag.time.max.ms` of the cluster's time, counted from the
+    /// first record that it lacks. Internal topics are replicated all the same.
+    ///
+    /// # Errors
+    /// See [`BrokerError`].
+    pub fn pause_replication(&self, id: i32) -> Result<(), BrokerError> {
+        self.manage(id, Command::PauseReplication)
+    }
+
+    /// The broker's followers fetch again; also a broker that starts does.
+    ///
+    /// # Errors
+    /// See [`BrokerError`].
+    pub fn resume_replication(&self, id: i32) -> Result<(), BrokerError> {
+        self.manage(id, Command::ResumeReplication)
+    }
+
+    /// Has the core do something with a broker.
+    fn manage(&self, id: i32, command: Command) -> Result<(), BrokerError> {
+        if !self.nodes.contains_key(&id) {
+            return Err(BrokerError::Unknown(id));
+        }
+        let running = self.running.as_ref().ok_or(BrokerError::Stopping)?;
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let request = running.shared.next_request.fetch_add(1, Ordering::Relaxed);
+        let mut envelope = Envelope {
+            event: Event::Manage {
+                id: request,
+                broker: id,
+                command,
+            },
+            reply: Some((request, Waiting::Owner(sender))),
+        };
+        // The queue is emptied by the core, so that there is room soon.
+        loop {
+            match running.shared.events.try_send(envelope) {
+                Ok(()) => break,
+                Err(mpsc::error::TrySendError::Full(back)) => envelope = back,
+                Err(mpsc::error::TrySendError::Closed(_)) => return Err(BrokerError::Stopping),
+            }
+            std::thread::yield_now();
+        }
+        let result = receiver.recv().map_err(|_| BrokerError::Stopping)?;
+        result.map_err(|refusal| BrokerError::Storage {
+            id,
+            reason: refusal.message.unwrap_or_else(|| refusal.error.to_string()),
+        })
+    }
+
+    fn open_port(&self, id: i32, listener: TcpListener) -> io::Result<()> {
+        let Some(running) = &self.running else {
+            return Ok(());
+        };
+        let listener = {
+            let _inside = running.runtime.enter();
+            tokio::net::TcpListener::from_std(listener)?
+        };
+        let task = running
+            .runtime
+            .spawn(net::accept(id, listener, running.shared.clone()));
+        running.accepting().insert(id, task);
+        Ok(())
+    }
+
+    /// Closes a broker's port and drops its connections; returns when the port is free.
+    fn close_port(&self, id: i32) {
+        let Some(running) = &self.running else { return };
+        let task = running.accepting().remove(&id);
+        if let Some(task) = task {
+            task.abort();
+            while !task.is_finished() {
+                std::thread::yield_now();
+            }
+        }
     }
 
     /// Closes the logs and stops. A cluster that was killed instead loses nothing, but has more to check at its start.
@@ -518,9 +681,10 @@ impl Cluster {
 
     fn stop(&mut self) {
         let Some(Running {
-            events,
+            shared,
             owner,
             runtime,
+            ..
         }) = self.running.take()
         else {
             return;
@@ -532,7 +696,7 @@ impl Cluster {
             reply: None,
         };
         // The queue is emptied by the owner, so that there is room soon; an owner that is gone needs no event.
-        while let Err(mpsc::error::TrySendError::Full(back)) = events.try_send(last) {
+        while let Err(mpsc::error::TrySendError::Full(back)) = shared.events.try_send(last) {
             last = back;
             std::thread::yield_now();
         }

@@ -9,14 +9,15 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::core::journal::Record;
 use crate::core::ports::{ActiveProducer, Journal, LogPosition, ReplicaLog, Storage};
 use crate::log::{
-    Append, Checkpoint, EpochEnd, LogConfig, LogDir, LogError, LogSlice, PartitionLog, TimestampOffset,
-    TimestampQuery, ValidBatch,
+    Append, Checkpoint, EpochEnd, LogConfig, LogDir, LogDirOptions, LogError, LogSlice, PartitionLog,
+    TimestampOffset, TimestampQuery, ValidBatch,
 };
 
 /// The journal's file.
@@ -252,10 +253,37 @@ impl Storage for DiskStorage {
         volume_bytes(&self.path)
     }
 
+    fn high_watermark(&self, topic: &str, partition: i32) -> Option<i64> {
+        self.dir.as_ref()?.high_watermark(topic, partition)
+    }
+
+    fn reopen(&mut self) -> Result<(), LogError> {
+        self.dir = None;
+        self.dir = Some(LogDir::open(&self.path, LogDirOptions::default())?);
+        Ok(())
+    }
+
+    fn remove_strays(&mut self, keep: &dyn Fn(&str, i32, Option<Uuid>) -> bool) {
+        let Some(dir) = &self.dir else { return };
+        for found in dir.partitions() {
+            if keep(&found.topic, found.partition, found.topic_id) {
+                continue;
+            }
+            let folder = self.path.join(format!("{}-{}", found.topic, found.partition));
+            if let Err(error) = std::fs::remove_dir_all(&folder) {
+                tracing::warn!(%error, folder = %folder.display(), "a stray replica could not be removed");
+            }
+        }
+    }
+
     fn close(&mut self) {
         if let Some(Err(error)) = self.dir.take().map(LogDir::close) {
             tracing::warn!(%error, "the clean shutdown could not be noted");
         }
+    }
+
+    fn abandon(&mut self) {
+        self.dir = None;
     }
 }
 
@@ -279,6 +307,26 @@ struct DiskLog(PartitionLog);
 impl ReplicaLog for DiskLog {
     fn append(&mut self, batch: &ValidBatch, leader_epoch: i32, now_ms: i64) -> Result<Append, LogError> {
         self.0.append(batch, leader_epoch, now_ms)
+    }
+
+    fn append_replicated(&mut self, records: &Bytes, now_ms: i64) -> Result<(), LogError> {
+        self.0.append_replicated(records, now_ms).map(|_| ())
+    }
+
+    fn truncate_to(&mut self, offset: i64) -> Result<(), LogError> {
+        self.0.truncate_to(offset)
+    }
+
+    fn truncate_fully(&mut self, offset: i64) -> Result<(), LogError> {
+        self.0.truncate_fully(offset)
+    }
+
+    fn begin_epoch(&mut self, epoch: i32) -> Result<(), LogError> {
+        self.0.assign_epoch(epoch, self.0.end_offset())
+    }
+
+    fn latest_epoch(&self) -> Option<i32> {
+        self.0.latest_epoch()
     }
 
     fn read(

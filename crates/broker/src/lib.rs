@@ -20,5 +20,5 @@ pub mod log;
 mod net;
 
 pub use api::support_table;
-pub use cluster::{BrokerInfo, Builder, Cluster, NotSupportedYet, StartError};
+pub use cluster::{BrokerError, BrokerInfo, Builder, Cluster, MAX_BROKERS, StartError};
 pub use fault::{Action, Fault, FaultId, Faults};

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use streamlings_broker::{Cluster, NotSupportedYet, StartError};
+use streamlings_broker::{BrokerError, Cluster, StartError};
 
 use super::super::state::{LabFiles, unwritable};
-use super::super::status::{BackendKind, BrokerStatus, Capabilities};
-use super::{Backend, PortWish, cannot, port_in_use};
+use super::super::status::{BrokerStatus, Capabilities};
+use super::{Backend, PortWish, port_in_use};
 use crate::home::Home;
 use crate::kafka::Target;
 use crate::problem::{Exit, Outcome, Problem};
@@ -82,8 +82,8 @@ fn not_started(error: &StartError) -> Problem {
              starts with an empty cluster; `streamlings down --delete` removes it. Progress and badges stay either way",
             data_folder(path).display()
         )),
-        StartError::NotSupportedYet(_) => problem
-            .next("leave --brokers out, or use Docker: `streamlings up --backend docker --brokers 3`")
+        StartError::Brokers(_) => problem
+            .next("one broker or three are usual: `streamlings up --brokers 3`")
             .exit(Exit::Usage),
         StartError::Config(_) | StartError::Threads(_) => problem.next("try again; if it stays, report it"),
     }
@@ -136,28 +136,28 @@ impl Backend for Embedded {
     }
 
     fn kill_broker(&self, id: i32) -> Outcome<()> {
-        done(self.with(|cluster| cluster.stop_broker(id)), "kill a broker")
+        done(self.with(|cluster| cluster.kill_broker(id)))
     }
 
     fn start_broker(&self, id: i32) -> Outcome<()> {
-        done(self.with(|cluster| cluster.start_broker(id)), "start a broker")
+        done(self.with(|cluster| cluster.start_broker(id)))
     }
 
     fn advance_clock(&self, by: Duration) -> Outcome<()> {
-        done(
-            self.with(|cluster| {
-                cluster.advance(by);
-                Ok(())
-            }),
-            "advance the clock",
-        )
+        done(self.with(|cluster| {
+            cluster.advance(by);
+            Ok(())
+        }))
     }
 }
 
-fn done(answer: Option<Result<(), NotSupportedYet>>, what: &str) -> Outcome<()> {
+fn done(answer: Option<Result<(), BrokerError>>) -> Outcome<()> {
     match answer {
         Some(Ok(())) => Ok(()),
-        Some(Err(_)) => Err(cannot(BackendKind::Embedded, what)),
+        Some(Err(error @ BrokerError::Unknown(_))) => Err(Problem::new(error.to_string())
+            .next("`streamlings status` lists the brokers")
+            .exit(Exit::Usage)),
+        Some(Err(error)) => Err(Problem::new(error.to_string()).exit(Exit::NoLab)),
         None => Err(Problem::new("the lab is stopping").exit(Exit::NoLab)),
     }
 }

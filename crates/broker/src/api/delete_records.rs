@@ -62,6 +62,7 @@ fn delete(core: &mut Core, broker: i32, name: &str, index: i32, offset: i64) -> 
     if topic.is_internal() {
         return Err(ResponseError::InvalidTopicException);
     }
+    let id = topic.id;
     let partition = usize::try_from(index)
         .ok()
         .and_then(|at| topic.partitions.get_mut(at));
@@ -80,8 +81,10 @@ fn delete(core: &mut Core, broker: i32, name: &str, index: i32, offset: i64) -> 
     if offset < 0 || offset > replica.high_watermark {
         return Err(ResponseError::OffsetOutOfRange);
     }
-    replica
+    let low = replica
         .log
         .delete_records_before(offset, replica.high_watermark)
-        .map_err(|error| error.code())
+        .map_err(|error| error.code())?;
+    core.appended(id, index);
+    Ok(low)
 }

@@ -32,8 +32,13 @@ impl Handler for Api {
                     .with_error_message(Some(StrBytes::from_static_str(message))),
             );
         }
-        let brokers = core.nodes.iter().map(|(id, node)| {
+        let listed = core
+            .nodes
+            .iter()
+            .filter(|(id, _)| call.include_fenced_brokers || core.is_registered(**id));
+        let brokers = listed.map(|(id, node)| {
             DescribeClusterBroker::default()
+                .with_is_fenced(!core.is_registered(*id))
                 .with_broker_id(BrokerId(*id))
                 .with_host(StrBytes::from_string(node.host.clone()))
                 .with_port(i32::from(node.port))
@@ -47,7 +52,7 @@ impl Handler for Api {
             response
                 .with_error_message(None)
                 .with_cluster_id(StrBytes::from_string(core.cluster_id.clone()))
-                .with_controller_id(BrokerId(core.first_broker()))
+                .with_controller_id(BrokerId(core.controller()))
                 .with_cluster_authorized_operations(operations)
                 .with_brokers(brokers.collect()),
         )

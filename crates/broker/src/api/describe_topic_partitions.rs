@@ -110,7 +110,7 @@ fn describe(
         .enumerate()
         .skip(from)
         .take(limit)
-        .map(|(i, p)| partition(i, p))
+        .map(|(i, p)| partition(core, i, p))
         .collect();
     let more = from + partitions.len() < topic.partitions.len();
     (
@@ -122,14 +122,17 @@ fn describe(
     )
 }
 
-fn partition(index: usize, partition: &Partition) -> DescribeTopicPartitionsResponsePartition {
+fn partition(core: &Core, index: usize, partition: &Partition) -> DescribeTopicPartitionsResponsePartition {
     let ids = |ids: &[i32]| ids.iter().copied().map(BrokerId).collect::<Vec<_>>();
+    let replicas = partition.replicas.iter().copied();
+    let offline: Vec<i32> = replicas.filter(|id| !core.is_registered(*id)).collect();
     DescribeTopicPartitionsResponsePartition::default()
         .with_partition_index(index as i32)
         .with_leader_id(BrokerId(partition.leader))
         .with_leader_epoch(partition.leader_epoch)
         .with_replica_nodes(ids(&partition.replicas))
         .with_isr_nodes(ids(&partition.isr))
-        .with_eligible_leader_replicas(Some(Vec::new()))
-        .with_last_known_elr(Some(Vec::new()))
+        .with_eligible_leader_replicas(Some(ids(&partition.elr)))
+        .with_last_known_elr(Some(ids(&partition.last_known_elr)))
+        .with_offline_replicas(ids(&offline))
 }

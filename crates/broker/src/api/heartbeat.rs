@@ -19,7 +19,11 @@ impl Handler for Api {
         wire
     }
 
-    fn handle(core: &mut Core, _caller: &Caller, call: Self::Call) -> Answer {
+    fn handle(core: &mut Core, caller: &Caller, call: Self::Call) -> Answer {
+        if !core.coordinates_group(caller.broker, &call.group_id) {
+            let refused = HeartbeatResponse::default().with_error_code(ResponseError::NotCoordinator.code());
+            return Answer::message(refused);
+        }
         let error = core
             .with_group(&call.group_id, |group, now_ms, out| {
                 group.heartbeat(

@@ -53,7 +53,8 @@ impl Handler for Api {
                     .collect()
             }
         };
-        let brokers = core.nodes.iter().map(|(id, node)| {
+        let there = core.nodes.iter().filter(|(id, _)| core.is_registered(**id));
+        let brokers = there.map(|(id, node)| {
             MetadataResponseBroker::default()
                 .with_node_id(BrokerId(*id))
                 .with_host(StrBytes::from_string(node.host.clone()))
@@ -62,7 +63,7 @@ impl Handler for Api {
         let mut response = MetadataResponse::default()
             .with_brokers(brokers.collect())
             .with_cluster_id(Some(StrBytes::from_string(core.cluster_id.clone())))
-            .with_controller_id(BrokerId(core.first_broker()))
+            .with_controller_id(BrokerId(core.controller()))
             .with_topics(topics);
         if call.include_cluster_authorized_operations && (8..=10).contains(&caller.version) {
             response.cluster_authorized_operations = CLUSTER_OPERATIONS;
@@ -121,7 +122,7 @@ fn describe(core: &Core, topic: &Topic) -> MetadataResponseTopic {
             .replicas
             .iter()
             .copied()
-            .filter(|id| !core.nodes.contains_key(id))
+            .filter(|id| !core.is_registered(*id))
             .collect();
         MetadataResponsePartition::default()
             .with_partition_index(index as i32)

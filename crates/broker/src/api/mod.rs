@@ -39,6 +39,7 @@ pub(crate) mod describe_quorum;
 pub(crate) mod describe_topic_partitions;
 pub(crate) mod describe_transactions;
 pub(crate) mod describe_user_scram_credentials;
+pub(crate) mod elect_leaders;
 pub(crate) mod expire_delegation_token;
 pub(crate) mod faulty;
 pub(crate) mod fetch;
@@ -114,6 +115,7 @@ table![
     expire_delegation_token,
     describe_delegation_token,
     delete_groups,
+    elect_leaders,
     incremental_alter_configs,
     offset_delete,
     describe_client_quotas,
@@ -202,6 +204,10 @@ impl Response {
 pub(crate) trait Message: Send + fmt::Debug {
     /// Writes it.
     fn write(&self, buf: &mut BytesMut, version: i16) -> Result<(), Unwritable>;
+
+    /// The message itself, for tests of the core.
+    #[cfg(test)]
+    fn into_any(self: Box<Self>) -> Box<dyn Any>;
 }
 
 /// A response that its version can't carry: a defect of this cluster, told to the log.
@@ -209,7 +215,12 @@ pub(crate) trait Message: Send + fmt::Debug {
 #[error("the response can't be encoded: {0}")]
 pub(crate) struct Unwritable(pub(crate) String);
 
-impl<M: Encodable + Send + fmt::Debug> Message for M {
+impl<M: Encodable + Send + fmt::Debug + 'static> Message for M {
+    #[cfg(test)]
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
+    }
+
     fn write(&self, buf: &mut BytesMut, version: i16) -> Result<(), Unwritable> {
         self.encode(buf, version)
             .map_err(|error| Unwritable(error.to_string()))

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::produce_response::{
-    BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
 };
-use kafka_protocol::messages::{ProduceRequest, ProduceResponse, TopicName};
+use kafka_protocol::messages::{BrokerId, ProduceRequest, ProduceResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
@@ -17,6 +17,8 @@ use crate::api::shape::{
     UUID, all, between, since,
 };
 use crate::api::{Answer, Aside, Handler};
+use crate::core::produces::Pending;
+use crate::core::replication::Key;
 use crate::core::{Caller, Core};
 use crate::log::{Append, InvalidBatch, NO_KEY, ProduceRules, ValidBatch, validate};
 
@@ -38,6 +40,7 @@ pub(crate) struct Rejected {
 /// A checked request.
 pub(crate) struct Call {
     acks: i16,
+    timeout_ms: i32,
     transactional: bool,
     topics: Vec<(TopicName, Uuid, Vec<Part>)>,
 }
@@ -79,6 +82,7 @@ impl Handler for Api {
         });
         Call {
             acks: wire.acks,
+            timeout_ms: wire.timeout_ms,
             transactional: wire.transactional_id.is_some(),
             topics: topics.collect(),
         }
@@ -93,7 +97,9 @@ impl Handler for Api {
         let refused = acks_error.or(call
             .transactional
             .then_some(ResponseError::TransactionalIdAuthorizationFailed));
-        let mut answers = Vec::with_capacity(call.topics.len());
+        let mut answers: Vec<TopicProduceResponse> = Vec::with_capacity(call.topics.len());
+        let mut pending = Vec::new();
+        let mut told = Vec::new();
         for (name, id, parts) in call.topics {
             let known: Option<Arc<str>> = if caller.version >= 13 {
                 core.topics.name_of(id).cloned()
@@ -108,7 +114,20 @@ impl Handler for Api {
                     (None, None) if caller.version >= 13 => Err(ResponseError::UnknownTopicId.into()),
                     (None, None) => Err(ResponseError::UnknownTopicOrPartition.into()),
                 };
-                results.push(result.unwrap_or_else(refusal).with_index(part.index));
+                let place = (answers.len(), results.len());
+                let result = match result {
+                    Ok(done) => {
+                        let waits = done.waits_for.filter(|_| call.acks == -1);
+                        pending.extend(waits.map(|(key, offset)| Pending { key, offset, place }));
+                        done.response
+                    }
+                    Err(rejected) if rejected.error == ResponseError::NotLeaderOrFollower => refusal(
+                        rejected,
+                    )
+                    .with_current_leader(leader(core, known.as_deref(), part.index, &mut told)),
+                    Err(rejected) => refusal(rejected),
+                };
+                results.push(result.with_index(part.index));
             }
             answers.push(
                 TopicProduceResponse::default()
@@ -120,8 +139,46 @@ impl Handler for Api {
         if call.acks == 0 {
             return Answer::Silent;
         }
-        Answer::message(ProduceResponse::default().with_responses(answers))
+        let response = ProduceResponse::default()
+            .with_responses(answers)
+            .with_node_endpoints(told);
+        if pending.is_empty() {
+            return Answer::message(response);
+        }
+        core.settle();
+        let timeout_ms = i64::from(call.timeout_ms);
+        core.await_replicas(caller, response, pending, timeout_ms)
+            .map_or(Answer::Later, Answer::message)
     }
+}
+
+/// A batch in the leader's log.
+struct Done {
+    response: PartitionProduceResponse,
+    /// The partition, and the high watermark at which the batch is committed; nothing where it is already.
+    waits_for: Option<(Key, i64)>,
+}
+
+/// Who leads a partition (KIP-951); a leader's address is told once.
+fn leader(core: &Core, topic: Option<&str>, index: i32, told: &mut Vec<NodeEndpoint>) -> LeaderIdAndEpoch {
+    let Some((id, epoch)) = topic.and_then(|topic| core.leader_of(topic, index)) else {
+        return LeaderIdAndEpoch::default();
+    };
+    if let Some(node) = core
+        .nodes
+        .get(&id)
+        .filter(|_| told.iter().all(|one| one.node_id.0 != id))
+    {
+        told.push(
+            NodeEndpoint::default()
+                .with_node_id(BrokerId(id))
+                .with_host(StrBytes::from_string(node.host.clone()))
+                .with_port(i32::from(node.port)),
+        );
+    }
+    LeaderIdAndEpoch::default()
+        .with_leader_id(BrokerId(id))
+        .with_leader_epoch(epoch)
 }
 
 impl Rejected {
@@ -184,7 +241,7 @@ fn append(
     index: i32,
     acks: i16,
     batch: Result<ValidBatch, Rejected>,
-) -> Result<PartitionProduceResponse, Rejected> {
+) -> Result<Done, Rejected> {
     let now_ms = core.now_ms;
     let min_isr = if acks == -1 { core.min_in_sync(topic) } else { 1 };
     let Some(topic) = core.topics.get_mut(topic) else {
@@ -208,13 +265,15 @@ fn append(
     if batch.header().is_transactional() {
         return Err(ResponseError::InvalidTxnState.into());
     }
-    if partition.isr.len() < min_isr {
-        return Err(ResponseError::NotEnoughReplicas.into());
-    }
     let epoch = partition.leader_epoch;
+    let in_sync = partition.isr.len();
+    let sole = partition.is_sole();
     let Some(replica) = partition.led_by_mut(caller.broker) else {
         return Err(ResponseError::NotLeaderOrFollower.into());
     };
+    if in_sync < min_isr {
+        return Err(ResponseError::NotEnoughReplicas.into());
+    }
     let appended = replica
         .log
         .append(&batch, epoch, now_ms)
@@ -223,9 +282,8 @@ fn append(
             message: Some(error.to_string()),
             records: Vec::new(),
         })?;
-    if partition.advance_high_watermark() {
-        core.wake_fetches(id, index);
-    }
+    let end = replica.log.end_offset();
+    core.appended(id, index);
     let (base, time, start) = match appended {
         Append::Written(written) => (
             written.base_offset,
@@ -238,11 +296,15 @@ fn append(
             log_start_offset,
         } => (base_offset, log_append_time_ms, log_start_offset),
     };
-    Ok(PartitionProduceResponse::default()
+    let response = PartitionProduceResponse::default()
         .with_base_offset(base)
         .with_log_append_time_ms(time.unwrap_or(-1))
         .with_log_start_offset(start)
-        .with_error_message(None))
+        .with_error_message(None);
+    Ok(Done {
+        response,
+        waits_for: (!sole).then_some(((id, index), end)),
+    })
 }
 
 fn refusal(rejected: Rejected) -> PartitionProduceResponse {

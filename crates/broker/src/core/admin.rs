@@ -1,6 +1,6 @@
 //! Topics made, changed and removed; configurations; what is journalled and restored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use kafka_protocol::ResponseError;
@@ -11,7 +11,8 @@ use super::configs::{self, Change, Overrides};
 use super::journal::Record;
 use super::ports::LogPosition;
 use super::scram::{Credential, Mechanism};
-use super::topics::{MAX_PARTITIONS, OFFSETS_TOPIC, Partition, Replica, Topic, check_name};
+use super::standing::Standing;
+use super::topics::{MAX_PARTITIONS, OFFSETS_TOPIC, Partition, Topic, check_name};
 use crate::log::{CleanupPolicy, Codec, LogConfig, LogError, TimestampType};
 
 /// A topic that somebody wants.
@@ -75,119 +76,6 @@ impl super::Core {
         Ok((partitions, configs))
     }
 
-    fn place_new(&mut self, partitions: i32, replication_factor: i16) -> Result<Vec<Vec<i32>>, Refusal> {
-        let broker = self.first_broker();
-        let partitions = match partitions {
-            -1 => self.configs.number(broker, "num.partitions") as i32,
-            count if count < 1 => {
-                return Err(Refusal::new(
-                    ResponseError::InvalidPartitions,
-                    "Number of partitions was set to an invalid non-positive value.",
-                ));
-            }
-            count => count,
-        };
-        let factor = match replication_factor {
-            -1 => self.configs.number(broker, "default.replication.factor") as i16,
-            factor if factor < 1 => {
-                return Err(Refusal::new(
-                    ResponseError::InvalidReplicationFactor,
-                    "Replication factor must be larger than 0, or -1 to use the default value.",
-                ));
-            }
-            factor => factor,
-        };
-        if partitions > MAX_PARTITIONS {
-            return Err(Refusal::new(
-                ResponseError::PolicyViolation,
-                format!(
-                    "Excessively large number of partitions per request: at most {MAX_PARTITIONS} are possible."
-                ),
-            ));
-        }
-        self.place(partitions, factor)
-    }
-
-    /// Spreads replicas over the brokers, round robin.
-    pub(crate) fn place(&mut self, partitions: i32, factor: i16) -> Result<Vec<Vec<i32>>, Refusal> {
-        let brokers: Vec<i32> = self.nodes.keys().copied().collect();
-        if factor as usize > brokers.len() {
-            return Err(Refusal::new(
-                ResponseError::InvalidReplicationFactor,
-                format!(
-                    "Unable to replicate the partition {factor} time(s): The target replication factor of {factor} \
-                     cannot be reached because only {} broker(s) are registered or some brokers have all their log \
-                     directories cordoned.",
-                    brokers.len()
-                ),
-            ));
-        }
-        let mut placed = Vec::with_capacity(partitions as usize);
-        for _ in 0..partitions {
-            let replicas = (0..factor as usize).map(|i| brokers[(self.next_replica + i) % brokers.len()]);
-            placed.push(replicas.collect());
-            self.next_replica = (self.next_replica + 1) % brokers.len();
-        }
-        Ok(placed)
-    }
-
-    fn placed_by_hand(&self, new: &NewTopic) -> Result<Vec<Vec<i32>>, Refusal> {
-        if new.replication_factor != -1 {
-            return Err(Refusal::new(
-                ResponseError::InvalidRequest,
-                "A manual partition assignment was specified, but replication factor was not set to -1.",
-            ));
-        }
-        if new.partitions != -1 {
-            return Err(Refusal::new(
-                ResponseError::InvalidRequest,
-                "A manual partition assignment was specified, but numPartitions was not set to -1.",
-            ));
-        }
-        let mut assignments = new.assignments.clone();
-        assignments.sort();
-        for (at, (partition, replicas)) in assignments.iter().enumerate() {
-            self.check_replicas(replicas, assignments[0].1.len())?;
-            if *partition != at as i32 {
-                return Err(Refusal::new(
-                    ResponseError::InvalidReplicaAssignment,
-                    "partitions should be a consecutive 0-based integer sequence",
-                ));
-            }
-        }
-        Ok(assignments.into_iter().map(|(_, replicas)| replicas).collect())
-    }
-
-    /// Checks replicas that were assigned by hand.
-    fn check_replicas(&self, replicas: &[i32], factor: usize) -> Result<(), Refusal> {
-        let wrong = |why: String| Err(Refusal::new(ResponseError::InvalidReplicaAssignment, why));
-        if replicas.is_empty() {
-            return wrong("The manual partition assignment includes an empty replica list.".to_owned());
-        }
-        let mut seen = Vec::new();
-        for id in replicas {
-            if !self.nodes.contains_key(id) {
-                return wrong(format!(
-                    "The manual partition assignment includes broker {id}, but no such broker is registered."
-                ));
-            }
-            if seen.contains(id) {
-                return wrong(format!(
-                    "The manual partition assignment includes the broker {id} more than once."
-                ));
-            }
-            seen.push(*id);
-        }
-        if replicas.len() != factor {
-            return wrong(format!(
-                "The manual partition assignment includes a partition with {} replica(s), but this is not consistent \
-                 with previous partitions, which have {factor} replica(s).",
-                replicas.len()
-            ));
-        }
-        Ok(())
-    }
-
     /// Makes a topic that [`plan_topic`](Self::plan_topic) has checked.
     pub(crate) fn create_topic(
         &mut self,
@@ -196,13 +84,16 @@ impl super::Core {
         configs: Overrides,
     ) -> Result<Uuid, Refusal> {
         let id = self.outside.ids.uuid();
-        self.journal(&[Record::Topic {
+        let standings = self.new_standings(&partitions);
+        let mut records = vec![Record::Topic {
             name: name.to_owned(),
             id,
-            partitions: partitions.clone(),
+            partitions,
             configs: configs.clone(),
-        }])?;
-        self.install_topic(name, id, partitions, configs)?;
+        }];
+        records.extend(changes_from_new(id, 0, &standings));
+        self.journal(&records)?;
+        self.install_topic(name, id, standings, configs)?;
         Ok(id)
     }
 
@@ -254,7 +145,7 @@ impl super::Core {
         &mut self,
         name: &str,
         id: Uuid,
-        partitions: Vec<Vec<i32>>,
+        partitions: Vec<Standing>,
         configs: Overrides,
     ) -> Result<(), Refusal> {
         let topic = Topic {
@@ -268,26 +159,20 @@ impl super::Core {
         self.add_partitions(name, partitions)
     }
 
-    fn add_partitions(&mut self, name: &str, added: Vec<Vec<i32>>) -> Result<(), Refusal> {
-        let log_config = self.log_config_of(name);
-        let now_ms = self.now_ms;
-        let Some(topic) = self.topics.get_mut(name) else {
-            return Err(ResponseError::UnknownTopicOrPartition.into());
-        };
-        for replicas in added {
-            let index = topic.partitions.len() as i32;
-            let mut partition = Partition::new(replicas);
-            for id in partition.replicas.clone() {
-                let Some(storage) = self.outside.storage.get_mut(&id) else {
-                    continue;
-                };
-                let log = storage
-                    .open(name, index, topic.id, log_config.clone(), now_ms)
-                    .map_err(|error| Refusal::new(error.code(), error.to_string()))?;
-                let high_watermark = log.end_offset();
-                partition.logs.insert(id, Replica { log, high_watermark });
+    fn add_partitions(&mut self, name: &str, added: Vec<Standing>) -> Result<(), Refusal> {
+        for standing in added {
+            let Some(topic) = self.topics.get_mut(name) else {
+                return Err(ResponseError::UnknownTopicOrPartition.into());
+            };
+            let key = (topic.id, topic.partitions.len() as i32);
+            let replicas = standing.replicas.clone();
+            topic.partitions.push(Partition::new(standing));
+            for id in &replicas {
+                self.open_replica(key, *id)?;
             }
-            topic.partitions.push(partition);
+            if replicas.len() > 1 {
+                self.unsettled.push(key);
+            }
         }
         Ok(())
     }
@@ -309,6 +194,7 @@ impl super::Core {
         }
         self.forget_topic(&topic.name);
         self.wake_fetches_of(id);
+        self.wake_produces_of(id);
         Ok(())
     }
 
@@ -349,8 +235,9 @@ impl super::Core {
                 ));
             }
             Some(assigned) => {
-                for replicas in &assigned {
-                    self.check_replicas(replicas, factor)?;
+                for (at, replicas) in assigned.iter().enumerate() {
+                    self.check_replicas(replicas, Some(factor))?;
+                    self.check_any_active(have + at as i32, replicas)?;
                 }
                 assigned
             }
@@ -359,11 +246,11 @@ impl super::Core {
         if validate_only {
             return Ok(());
         }
-        self.journal(&[Record::Partitions {
-            id,
-            added: added.clone(),
-        }])?;
-        self.add_partitions(name, added)
+        let standings = self.new_standings(&added);
+        let mut records = vec![Record::Partitions { id, added }];
+        records.extend(changes_from_new(id, have, &standings));
+        self.journal(&records)?;
+        self.add_partitions(name, standings)
     }
 
     /// Replaces what is set for a topic.
@@ -548,7 +435,13 @@ impl super::Core {
     /// A log that can't be opened.
     pub(crate) fn restore(&mut self, records: Vec<Record>) -> Result<(), Refusal> {
         self.journalled = records.len() as i64;
-        let mut topics: Vec<(String, Uuid, Vec<Vec<i32>>, Overrides)> = Vec::new();
+        let mut topics: Vec<(String, Uuid, Vec<Standing>, Overrides)> = Vec::new();
+        let mut at: HashMap<Uuid, usize> = HashMap::new();
+        let new = |partitions: Vec<Vec<i32>>| {
+            let all = partitions.into_iter();
+            all.map(|replicas| Standing::new(replicas, |_| true))
+                .collect::<Vec<_>>()
+        };
         for record in records {
             match record {
                 Record::Topic {
@@ -556,16 +449,21 @@ impl super::Core {
                     id,
                     partitions,
                     configs,
-                } => topics.push((name, id, partitions, configs)),
-                Record::TopicDeleted { id } => topics.retain(|topic| topic.1 != id),
+                } => {
+                    at.insert(id, topics.len());
+                    topics.push((name, id, new(partitions), configs));
+                }
+                Record::TopicDeleted { id } => {
+                    at.remove(&id);
+                }
                 Record::Partitions { id, added } => {
-                    if let Some(topic) = topics.iter_mut().find(|topic| topic.1 == id) {
-                        topic.2.extend(added);
+                    if let Some(at) = at.get(&id) {
+                        topics[*at].2.extend(new(added));
                     }
                 }
                 Record::TopicConfigs { id, configs } => {
-                    if let Some(topic) = topics.iter_mut().find(|topic| topic.1 == id) {
-                        topic.3 = configs;
+                    if let Some(at) = at.get(&id) {
+                        topics[*at].3 = configs;
                     }
                 }
                 Record::BrokerConfigs { broker, configs } => self.install_broker_configs(broker, configs),
@@ -582,14 +480,43 @@ impl super::Core {
                 Record::ClientMetrics { name, configs } => {
                     set_or_clear(&mut self.configs.client_metrics, name, configs);
                 }
-                // One replica a partition for now: its leader is the replica.
-                Record::PartitionChange { .. } => {}
+                Record::PartitionChange {
+                    id,
+                    partition,
+                    standing,
+                } => {
+                    let partitions = at.get(&id).map(|at| &mut topics[*at].2);
+                    if let Some(known) = partitions.and_then(|all| all.get_mut(partition as usize)) {
+                        *known = standing;
+                    }
+                }
             }
+        }
+        topics.retain(|topic| at.contains_key(&topic.1));
+        self.restore_topics(topics)?;
+        self.replay_offsets()
+    }
+
+    fn restore_topics(
+        &mut self,
+        topics: Vec<(String, Uuid, Vec<Standing>, Overrides)>,
+    ) -> Result<(), Refusal> {
+        // Folders are compared with what should be there before any log is opened.
+        for (name, id, partitions, configs) in &topics {
+            self.topics.insert(Topic {
+                name: name.as_str().into(),
+                id: *id,
+                configs: configs.clone(),
+                partitions: partitions.iter().cloned().map(Partition::new).collect(),
+            });
+        }
+        for id in self.nodes.keys().copied().collect::<Vec<_>>() {
+            self.remove_strays(id);
         }
         for (name, id, partitions, configs) in topics {
             self.install_topic(&name, id, partitions, configs)?;
         }
-        self.replay_offsets()
+        self.resume_leaders()
     }
 
     /// The journal that would give today's state: what a start writes instead of the whole history.
@@ -604,6 +531,8 @@ impl super::Core {
                 partitions: topic.partitions.iter().map(|p| p.replicas.clone()).collect(),
                 configs: topic.configs.clone(),
             });
+            let standings: Vec<Standing> = topic.partitions.iter().map(|p| p.standing.clone()).collect();
+            records.extend(changes_from_new(topic.id, 0, &standings));
         }
         for (id, configs) in &self.configs.per_broker {
             records.push(Record::BrokerConfigs {
@@ -643,7 +572,7 @@ impl super::Core {
         self.scram.apply(user, mechanism, credential);
     }
 
-    fn positions(&self, broker: i32) -> Vec<LogPosition> {
+    pub(super) fn positions(&self, broker: i32) -> Vec<LogPosition> {
         let mut positions = Vec::new();
         for topic in self.topics.iter() {
             for (index, partition) in topic.partitions.iter().enumerate() {
@@ -673,18 +602,24 @@ impl super::Core {
 
     /// Closes every log, so that the next start has nothing to recover.
     pub(crate) fn close_logs(&mut self) {
-        for replica in self
-            .topics
-            .iter_mut()
-            .flat_map(|t| &mut t.partitions)
-            .flat_map(|p| p.logs.values_mut())
-        {
+        for id in self.nodes.keys().copied().collect::<Vec<_>>() {
+            if self.brokers.get(&id).is_some_and(|broker| broker.running) {
+                self.close_logs_of(id);
+            }
+        }
+    }
+
+    /// Closes every log of one broker.
+    pub(super) fn close_logs_of(&mut self, id: i32) {
+        let partitions = self.topics.iter_mut().flat_map(|topic| &mut topic.partitions);
+        for replica in partitions.filter_map(|partition| partition.logs.get_mut(&id)) {
             if let Err(error) = replica.log.close() {
                 tracing::warn!(%error, "a log was not closed cleanly");
             }
         }
-        self.checkpoint();
-        for storage in self.outside.storage.values_mut() {
+        let positions = self.positions(id);
+        if let Some(storage) = self.outside.storage.get_mut(&id) {
+            storage.checkpoint(&positions);
             storage.close();
         }
     }
@@ -697,6 +632,19 @@ fn set_or_clear(all: &mut BTreeMap<String, Overrides>, name: String, configs: Ov
     } else {
         all.insert(name, configs);
     }
+}
+
+/// What the journal must say of new partitions, beyond their replicas: those that not all replicas are in sync of.
+fn changes_from_new(id: Uuid, first: i32, standings: &[Standing]) -> Vec<Record> {
+    let changed = standings.iter().enumerate().filter_map(|(at, standing)| {
+        let plain = Standing::new(standing.replicas.clone(), |_| true);
+        (*standing != plain).then(|| Record::PartitionChange {
+            id,
+            partition: first + at as i32,
+            standing: standing.clone(),
+        })
+    });
+    changed.collect()
 }
 
 /// The configurations of a create request.

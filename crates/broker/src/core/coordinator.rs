@@ -117,7 +117,7 @@ impl super::Core {
             Timer::Sync { group, generation } => {
                 self.with_group(group, |g, now, out| g.sync_timer(now, *generation, out))
             }
-            Timer::Fetch(_) | Timer::Housekeeping => None,
+            _ => None,
         };
     }
 
@@ -167,8 +167,7 @@ impl super::Core {
             .log
             .append(&batch, epoch, now_ms)
             .map_err(|e| super::admin::storage_refusal(&e))?;
-        partition.advance_high_watermark();
-        self.wake_fetches(id, at);
+        self.appended(id, at);
         Ok(())
     }
 
@@ -305,29 +304,82 @@ impl super::Core {
         }
     }
 
+    /// Does this broker coordinate the group. The coordinator is the leader of the group's partition of the offsets
+    /// topic.
+    pub(crate) fn coordinates_group(&self, broker: i32, group: &str) -> bool {
+        self.coordinator_of(group) == Some(broker)
+    }
+
+    /// The leader of a partition of the offsets topic changed: the groups of that partition live on as its new leader's
+    /// log knows them. Members that wait are told to look for the new coordinator.
+    pub(crate) fn move_groups(&mut self, index: i32) {
+        let Some(topic) = self.topics.get(OFFSETS_TOPIC) else {
+            return;
+        };
+        let count = topic.partitions.len() as i32;
+        let ids = self.groups.by_id.keys();
+        let moved: Vec<String> = ids
+            .filter(|id| partition_for(id, count) == index)
+            .cloned()
+            .collect();
+        for id in moved {
+            let Some(group) = self.groups.by_id.remove(&id) else {
+                continue;
+            };
+            for member in group.members {
+                if let Some(to) = member.joining {
+                    let refused = Joined {
+                        error: Some(ResponseError::NotCoordinator),
+                        generation: -1,
+                        ..Joined::default()
+                    };
+                    self.reply(to, Response::message(join_group::respond(refused)));
+                }
+                if let Some(to) = member.syncing {
+                    let refused = Synced {
+                        error: Some(ResponseError::NotCoordinator),
+                        ..Synced::default()
+                    };
+                    self.reply(to, Response::message(sync_group::respond(refused)));
+                }
+            }
+        }
+        if let Err(refusal) = self.replay_partition(index) {
+            tracing::error!(index, ?refusal, "groups could not be read back");
+        }
+    }
+
     /// Reads the offsets topic back at the start.
     pub(crate) fn replay_offsets(&mut self) -> Result<(), Refusal> {
-        let Some(topic) = self.topics.get(OFFSETS_TOPIC) else {
+        let count = self.topics.get(OFFSETS_TOPIC).map_or(0, |t| t.partitions.len());
+        for index in 0..count {
+            self.replay_partition(index as i32)?;
+        }
+        Ok(())
+    }
+
+    /// Reads one partition of the offsets topic back.
+    fn replay_partition(&mut self, index: i32) -> Result<(), Refusal> {
+        let topic = self.topics.get(OFFSETS_TOPIC);
+        let Some(replica) = topic
+            .and_then(|topic| topic.partitions.get(index as usize))
+            .and_then(|partition| partition.led_by(partition.leader))
+        else {
             return Ok(());
         };
         let mut records = Vec::new();
-        for partition in &topic.partitions {
-            let Some(replica) = partition.led_by(partition.leader) else {
+        let chunks = read_all(&*replica.log).map_err(|e| super::admin::storage_refusal(&e))?;
+        for (header, batch) in chunks.iter().flat_map(batches).flatten() {
+            if header.is_control() {
                 continue;
-            };
-            let chunks = read_all(&*replica.log).map_err(|e| super::admin::storage_refusal(&e))?;
-            for (header, batch) in chunks.iter().flat_map(batches).flatten() {
-                if header.is_control() {
-                    continue;
-                }
-                for record in batch_records(&batch, MAX_BATCH_BYTES).into_iter().flatten() {
-                    if let Some(saved) = record
-                        .key
-                        .as_ref()
-                        .and_then(|k| Saved::read(k, record.value.as_ref()))
-                    {
-                        records.push(saved);
-                    }
+            }
+            for record in batch_records(&batch, MAX_BATCH_BYTES).into_iter().flatten() {
+                if let Some(saved) = record
+                    .key
+                    .as_ref()
+                    .and_then(|k| Saved::read(k, record.value.as_ref()))
+                {
+                    records.push(saved);
                 }
             }
         }
@@ -342,7 +394,10 @@ impl super::Core {
 /// Applies saved records, oldest first; the groups with members come back alive.
 fn replay(groups: &mut Groups, records: Vec<Saved>, now_ms: i64) -> Vec<(String, Vec<Out>)> {
     let mut last: std::collections::BTreeMap<String, SavedGroup> = std::collections::BTreeMap::new();
+    let mut seen: BTreeSet<String> = BTreeSet::new();
     for record in records {
+        let (Saved::Offset { group, .. } | Saved::Group { group, .. }) = &record;
+        seen.insert(group.clone());
         match record {
             Saved::Offset {
                 group,
@@ -378,10 +433,9 @@ fn replay(groups: &mut Groups, records: Vec<Saved>, now_ms: i64) -> Vec<(String,
             }
         }
     }
-    let known: BTreeSet<String> = last.keys().cloned().collect();
     groups
         .by_id
-        .retain(|id, group| known.contains(id) || !group.offsets.is_empty());
+        .retain(|id, group| !seen.contains(id) || last.contains_key(id) || !group.offsets.is_empty());
     let mut revived = Vec::new();
     for (id, saved) in last {
         let group = groups.get_or_create(&id, now_ms);

@@ -73,7 +73,28 @@ pub(crate) struct ParkedFetches {
     by_partition: HashMap<(Uuid, i32), Vec<u64>>,
 }
 
+impl ParkedFetches {
+    /// What waits for an answer of this broker.
+    pub(super) fn of_broker(&self, broker: i32) -> Vec<u64> {
+        let of_it = self
+            .parked
+            .iter()
+            .filter(|(_, (caller, _))| caller.broker == broker);
+        of_it.map(|(request, _)| *request).collect()
+    }
+}
+
 impl super::Core {
+    /// Who leads a partition, and since which epoch.
+    pub(crate) fn leader_of(&self, topic: &str, index: i32) -> Option<(i32, i32)> {
+        let partition = self
+            .topics
+            .get(topic)?
+            .partitions
+            .get(usize::try_from(index).ok()?)?;
+        Some((partition.leader, partition.leader_epoch))
+    }
+
     /// Answers a fetch, or parks it until there is enough to read or its time is over.
     pub(crate) fn fetch(&mut self, caller: &Caller, fetch: Fetch) -> Option<FetchPlan> {
         let plan = self.plan_fetch(caller.broker, &fetch);
@@ -211,7 +232,7 @@ impl super::Core {
         }
     }
 
-    fn unpark(&mut self, request: u64) -> Option<(Caller, Fetch)> {
+    pub(super) fn unpark(&mut self, request: u64) -> Option<(Caller, Fetch)> {
         let (caller, fetch) = self.fetches.parked.remove(&request)?;
         for wanted in &fetch.wanted {
             let key = (wanted.topic_id, wanted.partition);

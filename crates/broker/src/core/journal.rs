@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::standing::Standing;
+
 /// One change of the cluster's metadata.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "snake_case")]
@@ -21,13 +23,12 @@ pub(crate) enum Record {
     TopicDeleted { id: Uuid },
     /// A topic got more partitions.
     Partitions { id: Uuid, added: Vec<Vec<i32>> },
-    /// A partition has another leader or other replicas in sync.
+    /// A partition has another leader, other replicas or others of them in sync.
     PartitionChange {
         id: Uuid,
         partition: i32,
-        leader: i32,
-        leader_epoch: i32,
-        isr: Vec<i32>,
+        #[serde(flatten)]
+        standing: Standing,
     },
     /// All that is set for a topic.
     TopicConfigs {

@@ -2,9 +2,12 @@
 //!
 //! [`Core::step`] takes the time and an event and gives effects. Nothing in here has a clock, a random source, a socket
 //! or a file: logs, journal and ids are [`ports`]. What an API key does is in [`crate::api`]; what the cluster *is* is
-//! here, one module each: [`topics`], [`configs`], [`groups`], [`offsets`], [`producers`], [`fetches`].
+//! here, one module each: [`topics`], [`configs`], [`groups`], [`offsets`], [`producers`], [`fetches`], and for several
+//! brokers [`standing`] (leaders and replicas in sync), [`replication`] (followers), [`brokers`] (stop and start) and
+//! [`produces`] (acks=all).
 
 pub(crate) mod admin;
+pub(crate) mod brokers;
 mod config_table;
 pub(crate) mod configs;
 pub(crate) mod coordinator;
@@ -13,11 +16,17 @@ pub(crate) mod fetches;
 pub(crate) mod groups;
 pub(crate) mod journal;
 pub(crate) mod offsets;
+mod placement;
 pub(crate) mod ports;
 pub(crate) mod producers;
+pub(crate) mod produces;
 pub(crate) mod quotas;
+pub(crate) mod replication;
 pub(crate) mod scram;
+pub(crate) mod standing;
 pub(crate) mod telemetry;
+#[cfg(test)]
+mod tests;
 pub(crate) mod timers;
 pub(crate) mod topics;
 
@@ -27,11 +36,14 @@ use std::sync::Arc;
 use kafka_protocol::ResponseError;
 
 use crate::api::{Answer, Body, Response};
+use brokers::{Broker, Command};
 use configs::Configs;
 use fetches::ParkedFetches;
 use groups::Groups;
 use ports::{Ids, Journal, SharedRules, Storage};
 use producers::ProducerIds;
+use produces::ParkedProduces;
+use replication::Key;
 use timers::{Timer, Timers};
 use topics::Topics;
 
@@ -89,6 +101,12 @@ pub(crate) enum Event {
         api: &'static crate::api::Api,
         body: Body,
     },
+    /// The cluster's owner wants something done with a broker.
+    Manage {
+        id: RequestId,
+        broker: i32,
+        command: Command,
+    },
     /// Time has passed.
     Tick,
     /// The cluster ends; its logs are closed for the next start, unless they go with it.
@@ -101,6 +119,11 @@ pub(crate) enum Effect {
     Reply { to: RequestId, response: Response },
     /// The request gets no answer, as a produce with acks=0.
     NoReply { to: RequestId },
+    /// What the owner wanted is done, or refused.
+    Managed {
+        id: RequestId,
+        result: Result<(), Refusal>,
+    },
 }
 
 /// A broker as clients see it.
@@ -108,6 +131,16 @@ pub(crate) enum Effect {
 pub(crate) struct Node {
     pub(crate) host: String,
     pub(crate) port: u16,
+}
+
+impl Node {
+    /// A broker of this machine.
+    pub(crate) fn local(port: u16) -> Self {
+        Self {
+            host: "127.0.0.1".to_owned(),
+            port,
+        }
+    }
 }
 
 /// The ports that a core works with.
@@ -122,13 +155,19 @@ pub(crate) struct Outside {
 /// The cluster's state.
 pub(crate) struct Core {
     pub(crate) cluster_id: String,
+    /// Every broker of the cluster, also those that are stopped.
     pub(crate) nodes: BTreeMap<i32, Node>,
+    pub(crate) brokers: BTreeMap<i32, Broker>,
     pub(crate) now_ms: i64,
     pub(crate) topics: Topics,
     pub(crate) configs: Configs,
     pub(crate) groups: Groups,
     pub(crate) producers: ProducerIds,
     pub(crate) fetches: ParkedFetches,
+    produces: ParkedProduces,
+    /// Partitions whose followers, ISR or high watermark may have to move.
+    unsettled: Vec<Key>,
+    balance_is_watched: bool,
     pub(crate) timers: Timers,
     pub(crate) quotas: quotas::Quotas,
     pub(crate) scram: scram::ScramCredentials,
@@ -154,6 +193,7 @@ impl Core {
     ) -> Self {
         Self {
             cluster_id,
+            brokers: nodes.keys().map(|id| (*id, Broker::UP)).collect(),
             nodes,
             now_ms: 0,
             topics: Topics::default(),
@@ -161,6 +201,9 @@ impl Core {
             groups: Groups::default(),
             producers: ProducerIds::default(),
             fetches: ParkedFetches::default(),
+            produces: ParkedProduces::default(),
+            unsettled: Vec::new(),
+            balance_is_watched: false,
             timers: Timers::default(),
             quotas: quotas::Quotas::default(),
             scram: scram::ScramCredentials::default(),
@@ -176,19 +219,32 @@ impl Core {
     pub(crate) fn step(&mut self, now_ms: i64, event: Event) -> Vec<Effect> {
         self.now_ms = now_ms;
         match event {
-            Event::Request { caller, api, body } => match (api.handle)(self, &caller, body) {
-                Answer::Now(response) => self.effects.push(Effect::Reply {
-                    to: caller.request,
-                    response,
-                }),
-                Answer::Silent => self.effects.push(Effect::NoReply { to: caller.request }),
-                Answer::Later => {}
-            },
+            Event::Request { caller, api, body } => self.request(&caller, api, body),
+            Event::Manage { id, broker, command } => {
+                let result = self.command(broker, command);
+                self.effects.push(Effect::Managed { id, result });
+            }
             Event::Tick | Event::Shutdown { keep: false } => {}
             Event::Shutdown { keep: true } => self.close_logs(),
         }
+        self.settle();
         self.fire_due(now_ms);
         std::mem::take(&mut self.effects)
+    }
+
+    fn request(&mut self, caller: &Caller, api: &'static crate::api::Api, body: Body) {
+        let to = caller.request;
+        // A broker may have ended between the socket and here.
+        let answer = if self.brokers.get(&caller.broker).is_some_and(|b| b.running) {
+            (api.handle)(self, caller, body)
+        } else {
+            Answer::Silent
+        };
+        match answer {
+            Answer::Now(response) => self.effects.push(Effect::Reply { to, response }),
+            Answer::Silent => self.effects.push(Effect::NoReply { to }),
+            Answer::Later => {}
+        }
     }
 
     /// Fires what is due, in the order of its time and each at its time: what happens at 10 s may set a timer for 20 s, and
@@ -201,17 +257,24 @@ impl Core {
             } else {
                 self.now_ms = at_ms;
                 self.fire(timer);
+                self.settle();
             }
         }
         self.now_ms = now_ms;
         if clean_up {
             self.fire(Timer::Housekeeping);
+            self.settle();
         }
     }
 
     /// When the core wants a [`Event::Tick`] at the latest.
     pub(crate) fn deadline_ms(&self) -> Option<i64> {
-        self.timers.next_ms()
+        if self.unsettled.is_empty() {
+            self.timers.next_ms()
+        } else {
+            // A follower has more to copy.
+            Some(self.now_ms)
+        }
     }
 
     /// Answers a request that was left waiting.
@@ -223,6 +286,10 @@ impl Core {
         match timer {
             Timer::Fetch(request) => self.finish_fetch(request),
             Timer::Housekeeping => self.housekeeping(),
+            Timer::Produce(request) => self.finish_produce(request),
+            Timer::Lag { topic, partition } => self.unsettled.push((topic, partition)),
+            Timer::Fence { broker, life } => self.fence_vanished(broker, life),
+            Timer::Balance => self.balance(),
             Timer::Member { .. } | Timer::Rebalance { .. } | Timer::Sync { .. } => {
                 self.fire_group_timer(&timer);
             }

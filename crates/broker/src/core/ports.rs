@@ -17,6 +17,16 @@ use crate::log::{
 pub(crate) trait ReplicaLog: Send {
     /// Appends as the leader; a producer's repeated batch is answered, not written again.
     fn append(&mut self, batch: &ValidBatch, leader_epoch: i32, now_ms: i64) -> Result<Append, LogError>;
+    /// Appends what a follower fetched: whole batches with the offsets and epochs that they have.
+    fn append_replicated(&mut self, records: &Bytes, now_ms: i64) -> Result<(), LogError>;
+    /// Removes everything at or above `offset`.
+    fn truncate_to(&mut self, offset: i64) -> Result<(), LogError>;
+    /// Removes everything; the log goes on at `offset`.
+    fn truncate_fully(&mut self, offset: i64) -> Result<(), LogError>;
+    /// A leader of this epoch writes from now on.
+    fn begin_epoch(&mut self, epoch: i32) -> Result<(), LogError>;
+    /// The newest leader epoch.
+    fn latest_epoch(&self) -> Option<i32>;
     /// Batches from `offset` on, below `upper_bound`; read outside the core.
     fn read(
         &self,
@@ -96,8 +106,16 @@ pub(crate) trait Storage: Send {
     fn directory_id(&self) -> Uuid;
     /// Total and usable bytes of its volume.
     fn volume_bytes(&self) -> Option<(u64, u64)>;
+    /// The high watermark of a replica at the last checkpoint.
+    fn high_watermark(&self, topic: &str, partition: i32) -> Option<i64>;
+    /// Opens the folder again after [`close`](Self::close) or [`abandon`](Self::abandon).
+    fn reopen(&mut self) -> Result<(), LogError>;
+    /// Removes the folders of partitions that `keep` does not know by topic, partition and topic id.
+    fn remove_strays(&mut self, keep: &dyn Fn(&str, i32, Option<Uuid>) -> bool);
     /// Notes a clean shutdown.
     fn close(&mut self);
+    /// Lets go of the folder as a broker does that is killed.
+    fn abandon(&mut self);
 }
 
 /// Where the cluster's metadata survives.

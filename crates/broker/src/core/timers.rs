@@ -3,6 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use uuid::Uuid;
+
 /// What a deadline was set for. A timer can't be taken back: its owner looks, when it fires, whether it still means
 /// anything.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,6 +19,14 @@ pub(crate) enum Timer {
     Sync { group: String, generation: i32 },
     /// Retention, expiry of offsets and producers.
     Housekeeping,
+    /// A produce with acks=all has waited long enough.
+    Produce(u64),
+    /// A follower of this partition may have been behind for too long.
+    Lag { topic: Uuid, partition: i32 },
+    /// A broker that vanished is missed by now, unless it has started again.
+    Fence { broker: i32, life: u64 },
+    /// Partitions go back to their preferred leaders.
+    Balance,
 }
 
 /// The queue of deadlines, soonest first.

@@ -1,6 +1,7 @@
 //! Topics and their partitions: names, ids, replicas, leaders, logs.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Deref;
 use std::sync::Arc;
 
 use kafka_protocol::ResponseError;
@@ -9,6 +10,7 @@ use uuid::Uuid;
 use super::Refusal;
 use super::configs::Overrides;
 use super::ports::ReplicaLog;
+use super::standing::Standing;
 
 /// The topic of committed offsets and groups.
 pub(crate) const OFFSETS_TOPIC: &str = "__consumer_offsets";
@@ -22,30 +24,50 @@ pub(crate) struct Replica {
     pub(crate) log: Box<dyn ReplicaLog>,
     /// Records below are on every replica in sync, and may be read.
     pub(crate) high_watermark: i64,
+    /// The leader epoch since whose start it agrees with its leader's log; -1 where that is yet to be found out.
+    pub(crate) agreed_epoch: i32,
+}
+
+/// What a leader knows of a follower.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Follower {
+    /// The end of its log, as of its last fetch.
+    pub(crate) end_offset: i64,
+    /// Since when it lacks records.
+    pub(crate) behind_since_ms: Option<i64>,
 }
 
 /// One partition.
 pub(crate) struct Partition {
-    /// The leader's broker id, -1 for none.
-    pub(crate) leader: i32,
-    pub(crate) leader_epoch: i32,
-    /// Broker ids, the preferred leader first.
-    pub(crate) replicas: Vec<i32>,
-    /// Replicas in sync.
-    pub(crate) isr: Vec<i32>,
-    /// The copies, by broker id.
+    /// Leader, epochs, replicas: read through the partition itself, changed by [`super::Core::change_partitions`] alone.
+    pub(super) standing: Standing,
+    /// Where the log of the leader ended when it was elected.
+    pub(crate) epoch_start: i64,
+    /// The copies on brokers that run, by broker id.
     pub(crate) logs: BTreeMap<i32, Replica>,
+    /// The leader's view of its followers.
+    pub(crate) followers: BTreeMap<i32, Follower>,
+    /// For when the last timer for its lag was set.
+    pub(super) lag_timer_ms: i64,
+}
+
+impl Deref for Partition {
+    type Target = Standing;
+
+    fn deref(&self) -> &Standing {
+        &self.standing
+    }
 }
 
 impl Partition {
-    /// A partition that its first replica leads.
-    pub(crate) fn new(replicas: Vec<i32>) -> Self {
+    /// A partition without logs yet.
+    pub(crate) fn new(standing: Standing) -> Self {
         Self {
-            leader: replicas.first().copied().unwrap_or(-1),
-            leader_epoch: 0,
-            isr: replicas.clone(),
-            replicas,
+            standing,
+            epoch_start: 0,
             logs: BTreeMap::new(),
+            followers: BTreeMap::new(),
+            lag_timer_ms: 0,
         }
     }
 
@@ -64,23 +86,6 @@ impl Partition {
             self.logs.get_mut(&broker)
         } else {
             None
-        }
-    }
-
-    /// Moves the leader's high watermark to what all replicas in sync have; says whether it moved.
-    pub(crate) fn advance_high_watermark(&mut self) -> bool {
-        let in_sync = self
-            .isr
-            .iter()
-            .filter_map(|id| self.logs.get(id))
-            .map(|r| r.log.end_offset())
-            .min();
-        match (in_sync, self.logs.get_mut(&self.leader)) {
-            (Some(end), Some(leader)) if end > leader.high_watermark => {
-                leader.high_watermark = end;
-                true
-            }
-            _ => false,
         }
     }
 }
@@ -126,6 +131,18 @@ impl Topics {
     /// The name behind an id.
     pub(crate) fn name_of(&self, id: Uuid) -> Option<&Arc<str>> {
         self.names.get(&id)
+    }
+
+    /// One partition of the topic of this id.
+    pub(crate) fn partition(&self, id: Uuid, index: i32) -> Option<&Partition> {
+        let topic = self.by_name.get(self.names.get(&id)?)?;
+        topic.partitions.get(usize::try_from(index).ok()?)
+    }
+
+    /// One partition of the topic of this id, to change.
+    pub(crate) fn partition_mut(&mut self, id: Uuid, index: i32) -> Option<&mut Partition> {
+        let topic = self.by_name.get_mut(self.names.get(&id)?)?;
+        topic.partitions.get_mut(usize::try_from(index).ok()?)
     }
 
     /// All topics by name.

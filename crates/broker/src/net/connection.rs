@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::frame::{self, FrameError};
 use super::outgoing::{Outgoing, Stretches};
-use super::{Envelope, Shared};
+use super::{Envelope, Shared, Waiting};
 use crate::api::faulty::Faulty;
 use crate::api::shape::{self, Malformed};
 use crate::api::{self, Api, Aside, Message, Response, Unwritable};
@@ -128,7 +128,7 @@ async fn answer(
     };
     let (sender, receiver) = oneshot::channel();
     let envelope = Envelope {
-        reply: Some((caller.request, sender)),
+        reply: Some((caller.request, Waiting::Client(sender))),
         event: Event::Request { caller, api, body },
     };
     shared

@@ -14,10 +14,11 @@ use std::sync::atomic::AtomicU64;
 
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
 pub(crate) use connection::Limits;
 pub(crate) use outgoing::Stretches;
-pub(crate) use owner::{Envelope, run};
+pub(crate) use owner::{Envelope, Waiting, run};
 
 use crate::clock::LabClock;
 use crate::core::ports::SharedRules;
@@ -38,10 +39,15 @@ pub(crate) struct Shared {
     pub(crate) connections: Arc<Semaphore>,
 }
 
-/// Accepts connections to one broker until the runtime ends.
+/// Accepts connections to one broker until it is dropped; with it go the port and every connection.
 pub(crate) async fn accept(broker: i32, listener: TcpListener, shared: Arc<Shared>) {
+    let mut connections = JoinSet::new();
     loop {
-        let (stream, peer) = match listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = connections.join_next() => continue,
+        };
+        let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of file descriptors, most likely: those who are connected go on.
@@ -55,7 +61,7 @@ pub(crate) async fn accept(broker: i32, listener: TcpListener, shared: Arc<Share
             continue;
         };
         let shared = shared.clone();
-        tokio::spawn(async move {
+        connections.spawn(async move {
             if let Err(error) = connection::serve(broker, stream, peer, &shared).await {
                 tracing::debug!(%peer, %error, "connection closed");
             }

@@ -7,17 +7,25 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::api::Response;
 use crate::clock::LabClock;
-use crate::core::{Core, Effect, Event, RequestId};
+use crate::core::{Core, Effect, Event, Refusal, RequestId};
 
-/// An event, and who waits for its answer: `None` is "no answer".
+/// Who waits for what comes of an event.
+pub(crate) enum Waiting {
+    /// A connection; `None` is "no answer".
+    Client(oneshot::Sender<Option<Response>>),
+    /// The owner of the cluster.
+    Owner(std::sync::mpsc::Sender<Result<(), Refusal>>),
+}
+
+/// An event, and who waits for its answer.
 pub(crate) struct Envelope {
     pub(crate) event: Event,
-    pub(crate) reply: Option<(RequestId, oneshot::Sender<Option<Response>>)>,
+    pub(crate) reply: Option<(RequestId, Waiting)>,
 }
 
 /// Runs the core until a shutdown or until nobody can send events any more.
 pub(crate) async fn run(mut core: Core, mut events: mpsc::Receiver<Envelope>, clock: LabClock) {
-    let mut waiting: HashMap<RequestId, oneshot::Sender<Option<Response>>> = HashMap::new();
+    let mut waiting: HashMap<RequestId, Waiting> = HashMap::new();
     loop {
         let envelope = match core.deadline_ms() {
             None => events.recv().await,
@@ -38,17 +46,25 @@ pub(crate) async fn run(mut core: Core, mut events: mpsc::Receiver<Envelope>, cl
             waiting.insert(request, sender);
         }
         for effect in core.step(clock.now_ms(), envelope.event) {
-            let (to, response) = match effect {
-                Effect::Reply { to, response } => (to, Some(response)),
-                Effect::NoReply { to } => (to, None),
-            };
-            if let Some(sender) = waiting.remove(&to) {
-                // Who has hung up does not need the answer.
-                let _ = sender.send(response);
+            // Who has hung up does not need the answer.
+            match effect {
+                Effect::Reply { to, response } => answer(waiting.remove(&to), Some(response)),
+                Effect::NoReply { to } => answer(waiting.remove(&to), None),
+                Effect::Managed { id, result } => {
+                    if let Some(Waiting::Owner(sender)) = waiting.remove(&id) {
+                        let _ = sender.send(result);
+                    }
+                }
             }
         }
         if ends {
             return;
         }
+    }
+}
+
+fn answer(who: Option<Waiting>, response: Option<Response>) {
+    if let Some(Waiting::Client(sender)) = who {
+        let _ = sender.send(response);
     }
 }

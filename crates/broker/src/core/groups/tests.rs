@@ -47,7 +47,7 @@ impl Lab {
                 Timer::Member { member, .. } => group.member_timer(now, member, out),
                 Timer::Rebalance { round, .. } => group.rebalance_timer(now, *round, out),
                 Timer::Sync { generation, .. } => group.sync_timer(now, *generation, out),
-                Timer::Fetch(_) | Timer::Housekeeping => {}
+                _ => {}
             });
         }
     }
