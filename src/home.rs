@@ -8,6 +8,23 @@ use etcetera::BaseStrategy;
 
 use crate::problem::{Outcome, Problem};
 
+/// Names the binary to run as another process, where this process isn't it (tests of the library).
+const EXE_VARIABLE: &str = "STREAMLINGS_EXE";
+
+/// This program's file. One that was replaced while it runs is still there under Linux's own name for it.
+pub fn binary() -> io::Result<PathBuf> {
+    if let Some(path) = std::env::var_os(EXE_VARIABLE) {
+        return Ok(path.into());
+    }
+    let path = std::env::current_exe()?;
+    let running = PathBuf::from("/proc/self/exe");
+    Ok(if !path.exists() && running.exists() {
+        running
+    } else {
+        path
+    })
+}
+
 /// The folder of everything that the lab remembers: `STREAMLINGS_HOME`, else the platform's data folder.
 #[derive(Debug, Clone)]
 pub struct Home(PathBuf);

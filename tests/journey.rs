@@ -96,9 +96,10 @@ impl Learner {
         }
         for command in &step.solution.commands {
             self.settles();
+            let beside = if command.background { " &" } else { "" };
             match &command.stdin {
-                Stdin::None => self.types(&command.text),
-                Stdin::File(file) => self.types(&format!("{} < {file}", command.text)),
+                Stdin::None => self.types(&format!("{}{beside}", command.text)),
+                Stdin::File(file) => self.types(&format!("{} < {file}{beside}", command.text)),
                 Stdin::Text(lines) => {
                     self.types(&command.text);
                     // The command asks for its input line by line.

@@ -1,6 +1,7 @@
 //! Plays an exercise on a cluster: each step's checks fail at its start, pass for the solution, and fail for each
 //! wrong solution with its message.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -10,13 +11,17 @@ use super::player::{COMMAND_LIMIT, Said, Typist, copy_files};
 use crate::cancel::Cancel;
 use crate::check::{self, CheckContext, CheckResult, JobFacts, JobSource, setup};
 use crate::course::model::Wrong;
-use crate::course::{Course, Exercise, Script, Step};
+use crate::course::{Course, Exercise, Need, Script, Step};
 use crate::kafka::{Admin, Target};
 use crate::lab::LabClient;
 use crate::problem::{Exit, Outcome, Problem};
+use crate::tools::background::Background;
+use crate::tools::txn::TxnDesk;
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(30);
+/// How long what runs in the background may take to end.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Where exercises are played.
 pub struct Stage {
@@ -103,6 +108,8 @@ struct Run<'a> {
     context: CheckContext,
     patience: Duration,
     folder: tempfile::TempDir,
+    background: Background,
+    txn: TxnDesk,
     cancel: &'a Cancel,
 }
 
@@ -114,7 +121,9 @@ impl<'a> Run<'a> {
         cancel: &'a Cancel,
     ) -> Outcome<Self> {
         let mut target = stage.target.clone();
-        if !stage.own {
+        // A member that was killed stays in its group until its session times out: the next play needs other names.
+        // The topics of an SQL file can have no prefix.
+        if !stage.own || !exercise.needs.contains(&Need::Jobs) {
             let id = Uuid::new_v4().simple().to_string();
             target.prefix = format!("{}author-check-{}-", target.prefix, &id[..8]);
         }
@@ -140,12 +149,16 @@ impl<'a> Run<'a> {
             context,
             patience: stage.patience,
             folder,
+            background: Background::new(Arc::new(|_: &str| {})),
+            txn: TxnDesk::default(),
             cancel,
         })
     }
 
     /// Takes away all that the run has made: what has its prefix, or all of an own lab.
-    fn end(self) -> Outcome<()> {
+    fn end(mut self) -> Outcome<()> {
+        self.txn.end_all();
+        self.background.stop_all(FAREWELL);
         if let Some(lab) = self.lab {
             let names = setup::names(self.exercise);
             for job in lab.jobs().unwrap_or_default() {
@@ -182,6 +195,8 @@ impl<'a> Run<'a> {
             lab: self.lab,
             folder: self.folder.path(),
             context: &mut self.context,
+            background: &mut self.background,
+            txn: &mut self.txn,
             step,
             answered: Vec::new(),
             last: Said::default(),

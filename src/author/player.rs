@@ -3,7 +3,7 @@
 use std::io::{BufRead, Cursor, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::cancel::Cancel;
 use crate::check::CheckContext;
@@ -13,10 +13,12 @@ use crate::course::script::{Command, Player, ScriptFile, Stdin};
 use crate::course::{Course, Exercise, Step};
 use crate::home::{Readers, write_atomic};
 use crate::jobs::status::Submit;
-use crate::kafka::Target;
+use crate::kafka::{Admin, GroupState, Target};
 use crate::lab::LabClient;
 use crate::problem::{Exit, Outcome, Problem};
-use crate::tools::{self, ToolIo};
+use crate::tools::background::{Background, Start, Wait};
+use crate::tools::txn::TxnDesk;
+use crate::tools::{self, ToolFiles, ToolIo};
 
 /// A command that has not ended by itself is ended as Ctrl-C would.
 pub const COMMAND_LIMIT: Duration = Duration::from_secs(20);
@@ -31,6 +33,10 @@ pub struct Typist<'a> {
     pub lab: Option<&'a LabClient>,
     /// The work folder.
     pub folder: &'a Path,
+    /// What runs beside the script.
+    pub background: &'a mut Background,
+    /// The transactional producers that it holds.
+    pub txn: &'a mut TxnDesk,
     /// Where answers go.
     pub context: &'a mut CheckContext,
     /// The step whose questions are answered.
@@ -95,7 +101,12 @@ impl Player for Typist<'_> {
         match words[0].as_str() {
             "answer" => self.answer(&words[1..]),
             "sql" | "job" => self.job(words),
-            "broker" | "advance" => self.lab_word(words),
+            "broker" | "clock" => self.lab_word(words),
+            "jobs" | "logs" => Ok(()),
+            "stop" | "kill" | "fg" | "wait" => self.beside(words),
+            "txn" => self.transaction(words),
+            _ if command.background => self.start_beside(command, stdin),
+            word if tools::is_own_process(word) => self.own_process(command),
             _ => {
                 self.tool(words, stdin);
                 Ok(())
@@ -134,13 +145,14 @@ impl Typist<'_> {
     }
 
     fn tool(&mut self, words: &[String], stdin: Vec<u8>) {
-        let target = self.target;
+        let (target, files) = (self.target, ToolFiles::only(self.folder));
         let (said, endless) = watched(self.cancel, |cancel, mut stdout, mut stderr| {
             let stdin: Box<dyn BufRead + Send> = Box::new(Cursor::new(stdin));
             tools::run(
                 words,
                 &mut ToolIo {
                     target,
+                    files,
                     stdin,
                     stdin_is_terminal: false,
                     stdout: &mut stdout,
@@ -153,8 +165,85 @@ impl Typist<'_> {
         });
         self.last.output = said;
         if endless {
-            self.endless.get_or_insert_with(|| self.last.command.clone());
+            self.ended_by_us();
         }
+    }
+
+    fn ended_by_us(&mut self) {
+        self.endless.get_or_insert_with(|| self.last.command.clone());
+    }
+
+    fn start(&mut self, command: &Command, input: Vec<u8>, attached: bool) -> Outcome<usize> {
+        self.background.start(Start {
+            words: &command.words,
+            text: &command.text,
+            input: Some(input),
+            target: self.target,
+            files: &ToolFiles::only(self.folder),
+            hints: false,
+            attached,
+        })
+    }
+
+    /// `COMMAND &`. A consumer has its place in its group before the next line, as somebody who looks would wait for.
+    fn start_beside(&mut self, command: &Command, input: Vec<u8>) -> Outcome<()> {
+        let joins = Joins::of(&command.words, self.target);
+        let id = self.start(command, input, false)?;
+        if let Some(joins) = joins {
+            let deadline = Instant::now() + COMMAND_LIMIT;
+            while self.background.ending(id).is_none()
+                && Instant::now() < deadline
+                && !self.cancel.is_cancelled()
+                && !joins.done()
+            {
+                std::thread::park_timeout(Duration::from_millis(50));
+            }
+        }
+        Ok(())
+    }
+
+    fn own_process(&mut self, command: &Command) -> Outcome<()> {
+        let id = self.start(command, Vec::new(), true)?;
+        self.until_end(id)?;
+        self.last.output = self.background.logs(id)?.join("\n");
+        Ok(())
+    }
+
+    /// Waits until a job has ended; ends it as Ctrl-C would when it takes too long.
+    fn until_end(&mut self, id: usize) -> Outcome<()> {
+        let deadline = Some(Instant::now() + COMMAND_LIMIT);
+        if !self.background.wait(id, None, deadline, self.cancel)? {
+            self.background.stop(id)?;
+            self.ended_by_us();
+        }
+        Ok(())
+    }
+
+    fn beside(&mut self, words: &[String]) -> Outcome<()> {
+        if words[0] == "wait" {
+            let deadline = Some(Instant::now() + COMMAND_LIMIT);
+            return Wait::of(&words[1..], self.background)?.run(self.background, deadline, self.cancel);
+        }
+        let id = self.background.find(words.get(1).map(String::as_str))?;
+        match words[0].as_str() {
+            "stop" => self.background.stop(id),
+            "kill" => self.background.kill(id),
+            _ => {
+                self.until_end(id)?;
+                self.last.output = self.background.logs(id)?.join("\n");
+                Ok(())
+            }
+        }
+    }
+
+    /// A refusal belongs to the play: a zombie's commit has to fail.
+    fn transaction(&mut self, words: &[String]) -> Outcome<()> {
+        let mut said = Vec::new();
+        self.last.output = match self.txn.run(words, self.target, &mut said) {
+            Ok(()) => String::from_utf8_lossy(&said).into_owned(),
+            Err(problem) => problem.render(),
+        };
+        Ok(())
     }
 
     /// `sql FILE` and `job stop NAME`. A refusal belongs to the play: a wrong solution may be refused.
@@ -204,9 +293,9 @@ impl Typist<'_> {
         match words.as_slice() {
             ["broker", "kill", broker] => lab.kill_broker(id(broker)?),
             ["broker", "start", broker] => lab.start_broker(id(broker)?),
-            ["advance", time] => {
+            ["clock", "advance", time] => {
                 let span: jiff::Span = time.parse().map_err(|_| {
-                    Problem::new(format!("'{time}' is no length of time")).next("write: advance 7d")
+                    Problem::new(format!("'{time}' is no length of time")).next("write: clock advance 7d")
                 })?;
                 let length = span
                     .to_duration(jiff::SpanRelativeTo::days_are_24_hours())
@@ -217,9 +306,60 @@ impl Typist<'_> {
             }
             _ => Err(
                 Problem::new(format!("the prompt doesn't know '{}'", words.join(" ")))
-                    .next("broker kill 2, broker start 2, advance 7d"),
+                    .next("broker kill 2, broker start 2, clock advance 7d"),
             ),
         }
+    }
+}
+
+/// A consumer that is about to join a group, and the members that were there before.
+struct Joins {
+    admin: Admin,
+    group: Option<String>,
+    before: Vec<String>,
+}
+
+impl Joins {
+    /// `None`: the command joins no group.
+    fn of(words: &[String], target: &Target) -> Option<Self> {
+        let consumes = words[0].starts_with("kafka-console-consumer") || tools::is_own_process(&words[0]);
+        let flag = |name: &str| words.iter().position(|word| word == name);
+        if !consumes || flag("--partition").is_some() {
+            return None;
+        }
+        let admin = Admin::new(target, Duration::from_secs(5)).ok()?;
+        let mut joins = Self {
+            admin,
+            group: flag("--group").and_then(|at| words.get(at + 1)).cloned(),
+            before: Vec::new(),
+        };
+        joins.before = joins.members();
+        Some(joins)
+    }
+
+    /// The members that have their partitions, of the group or of all that consumers without one have made.
+    fn members(&self) -> Vec<String> {
+        let groups = match &self.group {
+            Some(group) => vec![group.clone()],
+            None => {
+                let listed = self.admin.groups().unwrap_or_default();
+                let names = listed.into_iter().map(|group| group.name);
+                names
+                    .filter(|name| name.starts_with("console-consumer-"))
+                    .collect()
+            }
+        };
+        groups
+            .iter()
+            .filter_map(|group| self.admin.group(group).ok().flatten())
+            .filter(|group| group.state == GroupState::Stable)
+            .flat_map(|group| group.members)
+            .map(|member| member.id)
+            .collect()
+    }
+
+    fn done(&self) -> bool {
+        self.members().iter().any(|member| !self.before.contains(member))
     }
 }
 

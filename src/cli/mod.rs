@@ -45,6 +45,9 @@ enum Command {
         #[arg(value_enum)]
         shell: clap_complete::Shell,
     },
+    /// A tool beside a prompt.
+    #[command(name = "tool-process", hide = true)]
+    ToolProcess,
     /// One of Kafka's tools, with its own flags: kafka-topics, kafka-console-producer, …
     #[command(external_subcommand)]
     Tool(Vec<OsString>),
@@ -96,6 +99,7 @@ fn run(cli: Cli) -> Outcome<Exit> {
             completions(shell);
             Ok(Exit::Done)
         }
+        Some(Command::ToolProcess) => tools::background::serve(),
         Some(Command::Tool(words)) => tool(words),
     }
 }

@@ -35,6 +35,8 @@ pub struct Command {
     pub words: Vec<String>,
     /// What it reads.
     pub stdin: Stdin,
+    /// It ends with `&`: it runs beside the commands after it.
+    pub background: bool,
     /// The line of the exercise file.
     pub line: usize,
 }
@@ -72,9 +74,11 @@ impl Script {
 }
 
 /// The words that a prompt line may begin with, besides the names of Kafka's tools.
-pub const PROMPT_WORDS: &[&str] = &["sql", "job", "answer", "broker", "advance"];
+pub const PROMPT_WORDS: &[&str] = &[
+    "sql", "job", "answer", "broker", "clock", "fault", "txn", "jobs", "stop", "kill", "logs", "fg", "wait",
+];
 
-/// The tools of Kafka that the lab has.
+/// The tools that the lab has: Kafka's, and its own.
 pub const TOOLS: &[&str] = &[
     "kafka-topics",
     "kafka-console-producer",
@@ -83,6 +87,7 @@ pub const TOOLS: &[&str] = &[
     "kafka-get-offsets",
     "kafka-configs",
     "kafka-delete-records",
+    "worker",
 ];
 
 /// Reads the commands of one block, which starts at `first_line` of `file`. `expect: …` lines are returned apart.
@@ -100,6 +105,10 @@ pub fn parse(
             |what: String, next: &str| problems.push(Problem::new(what).at(file, Some(line)).next(next));
         if let Some(input) = raw.strip_prefix("| ").or_else(|| raw.strip_prefix('|')) {
             match commands.last_mut() {
+                Some(command) if command.background => fail(
+                    "a command in the background can't be typed to".into(),
+                    "let it read a file: COMMAND < FILE &",
+                ),
                 Some(command) if !matches!(command.stdin, Stdin::File(_)) => add_stdin(command, input),
                 Some(_) => fail(
                     "this command already reads a file".into(),
@@ -145,6 +154,9 @@ fn add_stdin(command: &mut Command, input: &str) {
 }
 
 fn command(raw: &str, line: usize) -> Result<Command, (String, String)> {
+    let shorter = raw.strip_suffix('&').filter(|rest| !rest.ends_with('&'));
+    let background = shorter.is_some();
+    let raw = shorter.unwrap_or(raw).trim_end();
     let mut words = shell_words::split(raw).map_err(|_| {
         (
             "a quote is not closed on this line".to_string(),
@@ -179,10 +191,17 @@ fn command(raw: &str, line: usize) -> Result<Command, (String, String)> {
         );
         return Err((format!("the prompt has no command '{first}'"), next));
     }
+    if background && !TOOLS.contains(&first) {
+        return Err((
+            format!("'{first}' can't run in the background"),
+            "Kafka's tools and worker can".to_string(),
+        ));
+    }
     Ok(Command {
         text,
         words,
         stdin,
+        background,
         line,
     })
 }
@@ -205,6 +224,21 @@ mod tests {
     }
 
     #[test]
+    fn an_ampersand_at_the_end_is_for_the_background() {
+        let text = "kafka-console-consumer --topic rides &\nkafka-console-producer --topic rides < rides.txt &\nkill 1";
+        let (commands, _) = parse(text, Path::new("e.md"), 1).unwrap();
+        assert!(commands[0].background && commands[1].background && !commands[2].background);
+        assert_eq!(commands[0].text, "kafka-console-consumer --topic rides");
+        assert_eq!(commands[1].stdin, Stdin::File("rides.txt".into()));
+        let typed = parse(
+            "kafka-console-producer --topic rides &\n| one",
+            Path::new("e.md"),
+            1,
+        );
+        assert!(typed.unwrap_err()[0].what.contains("can't be typed to"));
+    }
+
+    #[test]
     fn what_a_shell_would_do_is_refused_at_its_line() {
         for (text, what) in [
             ("rm -rf /", "no command 'rm'"),
@@ -216,6 +250,8 @@ mod tests {
             ),
             ("| lost", "no command reads"),
             ("answer 'x", "quote"),
+            ("sql rides.sql &", "can't run in the background"),
+            ("kafka-topics --list && kafka-topics --list", "for a shell"),
         ] {
             let problems = parse(text, Path::new("e.md"), 3).unwrap_err();
             assert!(problems[0].what.contains(what), "{text}: {}", problems[0]);

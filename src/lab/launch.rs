@@ -1,7 +1,6 @@
 //! `up`: decide where the cluster runs, start the lab's process, wait for its answer.
 
 use std::io::{BufRead, BufReader, IsTerminal, Write};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Instant;
@@ -21,8 +20,6 @@ use crate::problem::{Exit, Outcome, Problem};
 
 /// Names the image and tag instead of `--image`.
 const IMAGE_VARIABLE: &str = "STREAMLINGS_KAFKA_IMAGE";
-/// Names the binary to run as the lab's process, where this process isn't it (tests of the library).
-const EXE_VARIABLE: &str = "STREAMLINGS_EXE";
 
 /// Whether the user can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -499,7 +496,7 @@ fn spawn(home: &Home, files: &LabFiles, order: &Order) -> Outcome<Child> {
     };
     let order = serde_json::to_vec(order).map_err(|error| cannot(error.into()))?;
     let log = logfile::append_to(&files.log()).map_err(|error| unwritable(&files.log(), &error))?;
-    let mut command = Command::new(binary().map_err(cannot)?);
+    let mut command = Command::new(crate::home::binary().map_err(cannot)?);
     command
         .arg("lab-process")
         .env("STREAMLINGS_HOME", home.path())
@@ -518,20 +515,6 @@ fn spawn(home: &Home, files: &LabFiles, order: &Order) -> Outcome<Child> {
         stdin.write_all(&order).map_err(cannot)?;
     }
     Ok(child)
-}
-
-/// This program's file. One that was replaced while it runs is still there under Linux's own name for it.
-fn binary() -> std::io::Result<PathBuf> {
-    if let Some(path) = std::env::var_os(EXE_VARIABLE) {
-        return Ok(path.into());
-    }
-    let path = std::env::current_exe()?;
-    let running = PathBuf::from("/proc/self/exe");
-    Ok(if !path.exists() && running.exists() {
-        running
-    } else {
-        path
-    })
 }
 
 /// The process's reports, read on a thread, so that waiting for them can end.

@@ -63,9 +63,10 @@ pub fn solution_text(step: &Step) -> String {
         }
     }
     for command in &step.solution.commands {
+        let beside = if command.background { " &" } else { "" };
         match &command.stdin {
-            Stdin::File(file) => text.push_str(&format!("    {} < {file}\n", command.text)),
-            Stdin::None => text.push_str(&format!("    {}\n", command.text)),
+            Stdin::File(file) => text.push_str(&format!("    {} < {file}{beside}\n", command.text)),
+            Stdin::None => text.push_str(&format!("    {}{beside}\n", command.text)),
             Stdin::Text(lines) => {
                 text.push_str(&format!("    {}\n", command.text));
                 for line in lines.lines() {

@@ -8,7 +8,8 @@ use super::feed::{Event, Feed};
 use super::screen::Screen;
 use crate::cancel::Cancel;
 use crate::kafka::Target;
-use crate::tools::{self, ToolIo};
+use crate::tools::background::Background;
+use crate::tools::{self, ToolFiles, ToolIo};
 
 /// What a command reads.
 pub enum Input {
@@ -23,6 +24,7 @@ pub fn run_tool(
     words: &[String],
     input: Input,
     target: &Target,
+    files: ToolFiles,
     editor: &mut LineEditor,
     screen: &Screen,
     cancel: &Cancel,
@@ -37,6 +39,7 @@ pub fn run_tool(
             words,
             &mut ToolIo {
                 target,
+                files,
                 stdin,
                 // The editor shows the producer's '>' itself, so that a tick above the line can draw it again.
                 stdin_is_terminal: false,
@@ -48,6 +51,33 @@ pub fn run_tool(
             },
         )
     })
+}
+
+/// Gives the screen to a tool in the background until it ends. Lines that are typed are its input, where it reads
+/// any; Ctrl-C ends it in order.
+pub fn run_attached(
+    id: usize,
+    background: &Background,
+    editor: &mut LineEditor,
+    screen: &Screen,
+    cancel: &Cancel,
+) {
+    run(editor, screen, cancel, |events| {
+        background.attach(id, true);
+        let mut lines = BufReader::new(Feed::new(events));
+        let mut line = String::new();
+        while background.takes_input(id) && !cancel.is_cancelled() {
+            line.clear();
+            match lines.read_line(&mut line) {
+                Ok(count) if count > 0 && background.write(id, &line) => {}
+                _ => background.close_input(id),
+            }
+        }
+        // Only its end ends the wait, or Ctrl-C, after which it is stopped.
+        if matches!(background.wait(id, None, None, cancel), Ok(false)) {
+            drop(background.stop(id));
+        }
+    });
 }
 
 /// Runs `work` with the writers of the screen; for commands that read nothing.

@@ -35,6 +35,20 @@ pub enum Word {
     Sql,
     /// Streaming jobs.
     Job,
+    /// What runs in the background.
+    Jobs,
+    /// Ends one of them as Ctrl-C would.
+    Stop,
+    /// Ends one of them without warning.
+    Kill,
+    /// What one of them has said.
+    Logs,
+    /// Gives one of them the screen.
+    Foreground,
+    /// Waits.
+    Wait,
+    /// Transactional producers.
+    Txn,
     /// Where the lab runs.
     Status,
     /// Starts the lab again.
@@ -135,10 +149,47 @@ pub const WORDS: &[Entry] = &[
     entry("sql", &[], "FILE | -e 'SQL'", "run Flink SQL", Word::Sql),
     entry(
         "job",
-        &["jobs"],
+        &[],
         "list|show|stop|logs [JOB]",
         "the streaming jobs",
         Word::Job,
+    ),
+    entry(
+        "jobs",
+        &[],
+        "",
+        "what runs in the background (COMMAND &)",
+        Word::Jobs,
+    ),
+    entry("stop", &[], "N", "end it as Ctrl-C does", Word::Stop),
+    entry(
+        "kill",
+        &[],
+        "N",
+        "end it as kill -9 does: no good-bye",
+        Word::Kill,
+    ),
+    entry("logs", &[], "N", "what it has said", Word::Logs),
+    entry(
+        "fg",
+        &[],
+        "N",
+        "give it the screen; a producer, your lines",
+        Word::Foreground,
+    ),
+    entry(
+        "wait",
+        &[],
+        "2s | N [LINES]",
+        "so long, or until it has ended or said so much",
+        Word::Wait,
+    ),
+    entry(
+        "txn",
+        &[],
+        "begin|send|commit|abort",
+        "transactional producers, held open",
+        Word::Txn,
     ),
     entry(
         "list",

@@ -24,6 +24,7 @@ pub fn run(args: &[String]) -> Outcome<Exit> {
     let mut stderr = std::io::stderr();
     let mut io = ToolIo {
         target: &target,
+        files: super::ToolFiles::default(),
         stdin: terminal_input(cancel.clone()),
         stdin_is_terminal: std::io::stdin().is_terminal(),
         stdout: &mut stdout,

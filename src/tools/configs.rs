@@ -244,7 +244,7 @@ fn print_entry(entry: &ConfigEntry, io: &mut ToolIo<'_>) -> std::io::Result<()> 
 fn alter(args: &Args, entity: &Entity, admin: &Admin, io: &mut ToolIo<'_>) -> Ran {
     let mut changes = Vec::new();
     for path in args.all("add-config-file") {
-        for (name, value) in properties::read_file(path)? {
+        for (name, value) in properties::read_file(path, io)? {
             changes.push(ConfigChange::Set(name, value));
         }
     }

@@ -194,7 +194,7 @@ fn run(args: &Args, io: &mut ToolIo<'_>) -> Ran {
         }
     }
     let start = check(args)?;
-    let format = Format::new(args, io.stdout_is_terminal)?;
+    let format = Format::new(args, io)?;
     let max: Option<i64> = args.number("max-messages")?;
     let idle = args
         .number::<i64>("timeout-ms")?
@@ -297,7 +297,7 @@ fn check(args: &Args) -> Result<Option<(i32, Offset)>, Failure> {
 fn config(args: &Args, target: &Target, io: &mut ToolIo<'_>) -> Result<ClientConfig, Failure> {
     let mut target = target.clone();
     for file in args.all("consumer.config") {
-        target.properties.extend(properties::read_file(file)?);
+        target.properties.extend(properties::read_file(file, io)?);
     }
     let mut given = args.properties("consumer-property")?;
     given.extend(args.properties("command-property")?);
@@ -599,7 +599,7 @@ struct Format {
 }
 
 impl Format {
-    fn new(args: &Args, visible: bool) -> Result<Self, Failure> {
+    fn new(args: &Args, io: &ToolIo<'_>) -> Result<Self, Failure> {
         if let Some(class) = args.one("formatter")?
             && !class.ends_with("DefaultMessageFormatter")
         {
@@ -609,7 +609,7 @@ impl Format {
         }
         let mut properties = Vec::new();
         for file in args.all("formatter-config") {
-            properties.extend(properties::read_file(file)?);
+            properties.extend(properties::read_file(file, io)?);
         }
         for name in ["property", "formatter-property"] {
             for (name, value) in args.properties(name)? {
@@ -639,7 +639,7 @@ impl Format {
             null: bytes("null.literal", "null"),
             decode_key: Decode::named(args.one("key-deserializer")?.or(get("key.deserializer")))?,
             decode_value: Decode::named(args.one("value-deserializer")?.or(get("value.deserializer")))?,
-            visible,
+            visible: io.stdout_is_terminal,
         })
     }
 

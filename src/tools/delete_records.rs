@@ -46,7 +46,7 @@ struct Entry {
 fn run(args: &Args, io: &mut ToolIo<'_>) -> Ran {
     args.require(&["offset-json-file"])?;
     let path = args.one("offset-json-file")?.unwrap_or_default();
-    let text = std::fs::read_to_string(path).map_err(|error| Failure::Error(format!("{path}: {error}")))?;
+    let text = io.files.read(path)?;
     let plan: Plan = serde_json::from_str(&text)
         .map_err(|error| Failure::Error(format!("{path}:{}: {error}", error.line())))?;
     let before: Vec<((String, i32), i64)> = plan

@@ -1,7 +1,10 @@
 //! What a tool gets from its caller, and how it can end.
 
 use std::io::{self, BufRead, Read, Write};
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::cancel::Cancel;
 use crate::kafka::{Admin, KafkaError, Target};
@@ -9,10 +12,54 @@ use crate::kafka::{Admin, KafkaError, Target};
 /// How long a tool waits for the cluster.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Where the files are that a command line names.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ToolFiles {
+    /// Relative names begin here; `None`: in the process's folder.
+    folder: Option<PathBuf>,
+    /// No other file may be read: the command line is a course's.
+    only_there: bool,
+}
+
+impl ToolFiles {
+    /// A learner's: relative names begin in the exercise's folder, and any file may be named.
+    pub fn of(folder: impl Into<PathBuf>) -> Self {
+        Self {
+            folder: Some(folder.into()),
+            only_there: false,
+        }
+    }
+
+    /// A course's: files of this folder and no others.
+    pub fn only(folder: impl Into<PathBuf>) -> Self {
+        Self {
+            folder: Some(folder.into()),
+            only_there: true,
+        }
+    }
+
+    /// The text of a file.
+    pub(super) fn read(&self, name: &str) -> Result<String, Failure> {
+        let below = |part| matches!(part, Component::Normal(_));
+        if self.only_there && !Path::new(name).components().all(below) {
+            return Err(Failure::Error(format!(
+                "{name}: a course names files of its own folder only"
+            )));
+        }
+        let path = self
+            .folder
+            .as_ref()
+            .map_or_else(|| name.into(), |folder| folder.join(name));
+        std::fs::read_to_string(path).map_err(|error| Failure::Error(format!("{name}: {error}")))
+    }
+}
+
 /// Everything that a tool reads, writes and obeys.
 pub struct ToolIo<'a> {
     /// The lab's cluster; `--bootstrap-server` names another one.
     pub target: &'a Target,
+    /// Where the files are that its flags name.
+    pub files: ToolFiles,
     /// Standard input: the producer's records. [`terminal_input`] for a real one, so that Ctrl-C ends the wait for a line.
     pub stdin: Box<dyn BufRead + Send>,
     /// A person types: the producer prints its prompt `>`.

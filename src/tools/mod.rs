@@ -3,6 +3,7 @@
 //! One file a tool; each has one table of flags (`flags.rs`). The reference is Apache Kafka 4.3.1: `tests/tools/` holds
 //! what its tools said to the same command lines, and `tests/real/tools/compare` asks them again.
 
+pub mod background;
 mod complete;
 mod configs;
 mod consumer;
@@ -16,11 +17,13 @@ mod offsets;
 mod producer;
 mod properties;
 mod topics;
+pub mod txn;
+mod worker;
 
 pub mod command;
 
 pub use complete::{Candidate, Names, complete};
-pub use io::{ToolIo, terminal_input};
+pub use io::{ToolFiles, ToolIo, terminal_input};
 
 use flags::{Args, Flag};
 use io::{Failure, Ran};
@@ -49,7 +52,7 @@ struct Framed {
 }
 
 /// All tools, by name.
-static TOOLS: [&Tool; 7] = [
+static TOOLS: [&Tool; 8] = [
     &configs::TOOL,
     &consumer::TOOL,
     &producer::TOOL,
@@ -57,6 +60,7 @@ static TOOLS: [&Tool; 7] = [
     &delete_records::TOOL,
     &offsets::TOOL,
     &topics::TOOL,
+    &worker::TOOL,
 ];
 
 /// The names of all tools.
@@ -67,6 +71,16 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 /// Whether a word names a tool; Kafka's own `.sh` may follow.
 pub fn is_tool(word: &str) -> bool {
     find(word).is_some()
+}
+
+/// Whether a tool reads standard input.
+pub fn reads_input(word: &str) -> bool {
+    find(word).is_some_and(|tool| tool.name == producer::TOOL.name)
+}
+
+/// Whether a tool has to be a process of its own, also in the foreground: it may end itself as `kill -9` would.
+pub fn is_own_process(word: &str) -> bool {
+    find(word).is_some_and(|tool| tool.name == worker::TOOL.name)
 }
 
 /// What a tool is for, in one sentence.

@@ -378,7 +378,7 @@ fn run(args: &Args, io: &mut ToolIo<'_>) -> Ran {
         }
     }
     let topic = args.one("topic")?.unwrap_or_default().to_owned();
-    let reader = Reader::new(&reader_properties(args)?).map_err(exception)?;
+    let reader = Reader::new(&reader_properties(args, io)?).map_err(exception)?;
     let target = properties::target(args, io)?;
     let deliveries = Deliveries::default();
     let producer: BaseProducer<Deliveries> = config(args, &target, io)?
@@ -404,10 +404,10 @@ fn exception(message: String) -> Failure {
     Failure::Bare(format!("org.apache.kafka.common.KafkaException: {message}"))
 }
 
-fn reader_properties(args: &Args) -> Result<Vec<(String, String)>, Failure> {
+fn reader_properties(args: &Args, io: &ToolIo<'_>) -> Result<Vec<(String, String)>, Failure> {
     let mut all = Vec::new();
     for file in args.all("reader-config") {
-        all.extend(properties::read_file(file)?);
+        all.extend(properties::read_file(file, io)?);
     }
     for name in ["property", "reader-property"] {
         for (name, value) in args.properties(name)? {
@@ -420,7 +420,7 @@ fn reader_properties(args: &Args) -> Result<Vec<(String, String)>, Failure> {
 fn config(args: &Args, target: &Target, io: &mut ToolIo<'_>) -> Result<ClientConfig, Failure> {
     let mut target = target.clone();
     for file in args.all("producer.config") {
-        target.properties.extend(properties::read_file(file)?);
+        target.properties.extend(properties::read_file(file, io)?);
     }
     let mut config = target.client_config();
     config

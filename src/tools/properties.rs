@@ -31,8 +31,11 @@ const ASSIGNORS: [(&str, &str); 3] = [
 ];
 
 /// Reads a file of `name=value` lines; `#` and `!` start a comment.
-pub(super) fn read_file(path: &str) -> Result<Vec<(String, String)>, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|error| Failure::Bare(format!("{path}: {error}")))?;
+pub(super) fn read_file(path: &str, io: &ToolIo<'_>) -> Result<Vec<(String, String)>, Failure> {
+    let text = io.files.read(path).map_err(|failure| match failure {
+        Failure::Error(message) => Failure::Bare(message),
+        other => other,
+    })?;
     Ok(text
         .lines()
         .map(str::trim)
@@ -51,7 +54,7 @@ pub(super) fn target(args: &Args, io: &ToolIo<'_>) -> Result<Target, Failure> {
         Some(bootstrap) => Target::new(bootstrap),
     };
     for file in args.all("command-config") {
-        for (name, value) in read_file(file)? {
+        for (name, value) in read_file(file, io)? {
             if let Some((name, value)) = translated(&name, &value) {
                 target.properties.insert(name, value);
             }

@@ -10,7 +10,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use regex::Regex;
 use streamlings::cancel::Cancel;
 use streamlings::kafka::{Admin, Target};
-use streamlings::tools::{self, ToolIo};
+use streamlings::tools::{self, ToolFiles, ToolIo};
 
 const RECORDED: &str = include_str!("../tools/recorded.txt");
 
@@ -101,6 +101,7 @@ fn run(target: &Target, words: &[String], stdin: &str) -> (i32, String, String) 
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let mut io = ToolIo {
         target,
+        files: ToolFiles::default(),
         stdin: Box::new(Cursor::new(stdin.to_owned().into_bytes())),
         stdin_is_terminal: false,
         stdout: &mut stdout,
@@ -229,6 +230,7 @@ fn a_terminal_gets_a_prompt_and_never_a_control_character_of_a_record() {
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let mut io = ToolIo {
         target: &target,
+        files: ToolFiles::default(),
         stdin: Box::new(Cursor::new(b"\x1b[2Jgone\nhere\n".to_vec())),
         stdin_is_terminal: true,
         stdout: &mut stdout,
@@ -270,6 +272,7 @@ fn ctrl_c_ends_a_consumer_with_its_count() {
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let mut io = ToolIo {
         target: &target,
+        files: ToolFiles::default(),
         stdin: Box::new(Cursor::new(Vec::new())),
         stdin_is_terminal: false,
         stdout: &mut stdout,
@@ -298,6 +301,7 @@ fn a_wrong_name_or_flag_gets_a_question() {
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let mut io = ToolIo {
             target: &target,
+            files: ToolFiles::default(),
             stdin: Box::new(Cursor::new(Vec::new())),
             stdin_is_terminal: false,
             stdout: &mut stdout,

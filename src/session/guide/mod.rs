@@ -1,5 +1,6 @@
 //! The guided course: where the learner is, what is typed, what happens.
 
+mod beside;
 mod split;
 mod step;
 
@@ -18,6 +19,9 @@ use crate::course::{Course, Exercise, Progress, WorkFolder};
 use crate::home::Home;
 use crate::lab::{Interaction, LabClient};
 use crate::problem::{Outcome, Problem};
+use crate::tools::ToolFiles;
+use crate::tools::background::Background;
+use crate::tools::txn::TxnDesk;
 use crate::{lab, tools, ui};
 
 /// How long the prompt waits for the boxes after a command.
@@ -54,6 +58,8 @@ pub struct Guide {
     known: SharedKnown,
     watcher: Watcher,
     cancel: Cancel,
+    background: Background,
+    txn: TxnDesk,
     at: At,
     /// What the boxes said last, so that only what is new is said again.
     said: Vec<CheckResult>,
@@ -80,6 +86,10 @@ impl Guide {
         let exercises: Vec<_> = course.exercises().cloned().map(Arc::new).collect();
         known.lock().unwrap_or_else(PoisonError::into_inner).exercises =
             exercises.iter().map(|exercise| exercise.id.clone()).collect();
+        let background = {
+            let screen = screen.clone();
+            Background::new(Arc::new(move |text: &str| screen.say(text)))
+        };
         Ok(Self {
             home,
             course,
@@ -91,6 +101,8 @@ impl Guide {
             known,
             watcher,
             cancel,
+            background,
+            txn: TxnDesk::default(),
             at: At::Map,
             said: Vec::new(),
         })
@@ -126,6 +138,7 @@ impl Guide {
                 Err(problem) => self.screen.say(&problem.render()),
             }
         }
+        self.stop_all_beside();
         let lab = if self.lab.is_current() {
             "the lab goes on running. `streamlings` brings you back here; `streamlings down` stops the lab."
         } else {
@@ -184,13 +197,25 @@ impl Guide {
         if line.is_empty() {
             return self.enter();
         }
-        let (words, input) = split::split(line)?;
+        let split::Line {
+            words,
+            input,
+            background,
+        } = split::split(line)?;
         let Some(first) = words.first() else {
             return Ok(Flow::On);
         };
         if tools::is_tool(first) {
-            self.tool(&words, input.as_deref())?;
+            if background {
+                self.beside(&words, input.as_deref(), line)?;
+            } else {
+                self.tool(&words, input.as_deref(), line)?;
+            }
             return Ok(Flow::On);
+        }
+        if background {
+            return Err(Problem::new(format!("'{first}' can't run in the background"))
+                .next("Kafka's tools and worker can; `sql` starts a job of the lab, which needs no '&'"));
         }
         if let Some(entry) = words::find(first) {
             if entry.args.is_empty() && words.len() > 1 {
@@ -272,6 +297,10 @@ impl Guide {
             Word::Edit => self.edit(words.get(1).map(String::as_str))?,
             Word::Files => self.files()?,
             Word::Sql | Word::Job => self.job(words)?,
+            Word::Jobs => self.jobs_beside(),
+            Word::Stop | Word::Kill | Word::Logs | Word::Foreground => self.about_one(word, words)?,
+            Word::Wait => self.wait(words)?,
+            Word::Txn => self.txn(words)?,
             Word::Up => self.up()?,
             Word::Badge => self.screen.say(&open::badges_text(&self.home)),
             Word::Status => self.screen.say(&open::status_text(&self.lab)),
@@ -290,6 +319,7 @@ impl Guide {
                     &words,
                     Input::Bytes(Vec::new()),
                     self.lab.target(),
+                    ToolFiles::default(),
                     &mut self.editor,
                     &self.screen,
                     &self.cancel,
@@ -499,6 +529,7 @@ impl Guide {
             return Ok(());
         }
         self.watcher.open(None);
+        self.stop_all_beside();
         open::reset(
             &self.home,
             &self.course,

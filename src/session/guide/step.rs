@@ -5,7 +5,7 @@ use crate::problem::{Outcome, Problem};
 use crate::session::runner::{self, Input};
 use crate::session::watch::Watched;
 use crate::session::{aid, open, view};
-use crate::{jobs, ui};
+use crate::{jobs, tools, ui};
 
 use super::{At, Guide, MOST_LOOKS, SETTLE};
 
@@ -218,16 +218,21 @@ impl Guide {
 
     // --- Commands
 
-    pub(super) fn tool(&mut self, words: &[String], input: Option<&str>) -> Outcome<()> {
+    pub(super) fn tool(&mut self, words: &[String], input: Option<&str>, line: &str) -> Outcome<()> {
+        if tools::is_own_process(&words[0]) {
+            return self.own_process(words, line);
+        }
         let input = match input {
             None => Input::Terminal,
             Some(name) => Input::Bytes(self.read_input(name)?),
         };
+        let files = self.tool_files();
         self.watcher.while_busy(|| {
             runner::run_tool(
                 words,
                 input,
                 self.lab.target(),
+                files,
                 &mut self.editor,
                 &self.screen,
                 &self.cancel,

@@ -93,7 +93,7 @@ fn export(plans: &[(&String, Plan)], io: &mut ToolIo<'_>) -> std::io::Result<()>
 
 fn plan(args: &Args, group: &str, admin: &Admin, io: &mut ToolIo<'_>) -> Result<Plan, Failure> {
     if let Some(path) = args.one("from-file")? {
-        return in_range(from_file(path, group)?, admin, io);
+        return in_range(from_file(path, &io.files.read(path)?, group)?, admin, io);
     }
     let scope: Vec<TopicPartition> = if args.has("all-topics") {
         admin.committed(group).map_err(thrown)?.into_keys().collect()
@@ -223,8 +223,7 @@ fn in_range(plan: Plan, admin: &Admin, io: &mut ToolIo<'_>) -> Result<Plan, Fail
 }
 
 /// `topic,partition,offset` or `group,topic,partition,offset` a line.
-fn from_file(path: &str, group: &str) -> Result<Plan, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|error| Failure::Error(format!("{path}: {error}")))?;
+fn from_file(path: &str, text: &str, group: &str) -> Result<Plan, Failure> {
     let mut plan = Plan::new();
     for (number, line) in text
         .lines()
