@@ -216,6 +216,35 @@ fn from_the_first_start_to_a_verified_badge() {
     shows_the_badge(home);
 }
 
+#[test]
+fn a_step_on_an_emptied_cluster_is_prepared_again_and_said() {
+    if std::env::var_os("STREAMLINGS_JOURNEY").is_some() {
+        // What is tested is the lab's own; another cluster may be somebody else's too.
+        return;
+    }
+    let mut learner = Learner::start();
+    learner.sees("Enter starts");
+    learner.types("start 2.2");
+    learner.sees("Your prediction");
+    learner.key("\r");
+    learner.sees("[ ]");
+    let home = learner.home.path().to_owned();
+    run(&home, &["down", "--delete", "--yes"], 0);
+    assert!(!home.join("lab").exists(), "nothing of the lab is left");
+    run(&home, &["up", "--backend", "embedded", "--port", "0"], 0);
+    learner.types("list");
+    learner.sees("This is not the cluster on which you began 2.2");
+    learner.settles();
+    assert_eq!(run(&home, &["kafka-topics", "--list"], 0), "payments\n");
+    learner.types("status");
+    learner.sees("1 of 1 brokers up");
+    learner.types("start 2.2 2");
+    learner.sees("Your prediction");
+    learner.key("\r");
+    learner.types("quit");
+    learner.sees("Your progress is kept");
+}
+
 /// The quiz from a file of answers; its screens have a test of their own (`tests/quiz`).
 fn takes_the_quiz(home: &Path) {
     const SEED: u64 = 7;

@@ -230,11 +230,12 @@ fn down_keeps_the_records_and_down_delete_does_not() {
     let said = home.ok(&["down"]);
     assert!(said.contains("kept for the next"), "{said}");
     assert!(home.fails(3, &["status"]).contains("streamlings up"));
-    assert!(home.ok(&["down"]).contains("no lab"));
+    assert_eq!(home.ok(&["down"]), "No lab is running.\n");
 
     let again = home.up();
     assert_eq!(consume(bootstrap(&again), "rides", 1), ["r-001"]);
     home.ok(&["down", "--delete", "--yes"]);
+    assert!(!home.path.join("lab").exists(), "no lock, log or record stays");
 
     let empty = home.up();
     let admin: BaseConsumer = {

@@ -642,15 +642,27 @@ impl Reader<'_> {
             );
         }
         let mut found = Vec::new();
-        for Draft {
-            step, has_solution, ..
-        } in &mut self.steps
+        // What a block that can't be read would have been is not asked for as well.
+        let broken: Vec<usize> = self
+            .problems
+            .iter()
+            .filter_map(|problem| problem.place.as_ref()?.line)
+            .collect();
+        let mut ends: Vec<usize> = self.steps.iter().skip(1).map(|draft| draft.step.line).collect();
+        ends.push(usize::MAX);
+        for (
+            Draft {
+                step, has_solution, ..
+            },
+            end,
+        ) in self.steps.iter_mut().zip(ends)
         {
+            let is_broken = broken.iter().any(|line| (step.line..end).contains(line));
             let mut fail = |line: usize, what: String, next: &str| found.push((line, what, next.to_string()));
             step.task = step.task.trim().to_string();
             step.explanation = step.explanation.take().map(|text| text.trim().to_string());
             let title = &step.title;
-            if step.checks.is_empty() && step.predict.is_none() {
+            if step.checks.is_empty() && step.predict.is_none() && !is_broken {
                 fail(
                     step.line,
                     format!("the step '{title}' has nothing that the learner does"),

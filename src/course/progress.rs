@@ -33,6 +33,8 @@ pub struct StepRecord {
     pub skipped: bool,
     /// Its setup has been played on this lab (the hash of the step then).
     pub set_up: Option<String>,
+    /// The cluster on which the step was opened last.
+    pub cluster: Option<String>,
     /// The text of the predicted choice.
     pub prediction: Option<String>,
     /// Answers by question.

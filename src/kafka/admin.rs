@@ -78,6 +78,11 @@ impl Admin {
             .collect()
     }
 
+    /// The cluster's id: another cluster, and one whose data was removed, has another. `None` when none answers in time.
+    pub fn cluster_id(&self) -> Option<String> {
+        self.native.producer().client().fetch_cluster_id(self.timeout)
+    }
+
     /// The brokers that are up, by id.
     pub fn brokers(&self) -> KafkaResult<Vec<Broker>> {
         let metadata = self

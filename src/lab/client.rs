@@ -328,7 +328,7 @@ fn path_segment(word: &str) -> String {
 }
 
 /// There is no lab.
-pub(super) fn no_lab() -> Problem {
+fn no_lab() -> Problem {
     Problem::new("no lab is running")
         .next("`streamlings up` starts one")
         .exit(Exit::NoLab)

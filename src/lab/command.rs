@@ -7,7 +7,6 @@ use clap::{Args, Subcommand};
 use dialoguer::Confirm;
 use serde::Serialize;
 
-use super::client::no_lab;
 use super::request::{BackendChoice, Choice, UpRequest};
 use super::state::{LabFiles, unwritable};
 use super::{BackendKind, Interaction, LabClient, LabStatus, backend, process, up};
@@ -104,17 +103,14 @@ fn run_up(args: UpArgs) -> Outcome<Exit> {
     }
     let mut text = up.line();
     if let Some(note) = up.note() {
-        let width = console::Term::stdout()
-            .size_checked()
-            .map_or(usize::MAX, |(_, columns)| columns.into());
-        let separator = if text.len() + note.len() + 3 > width {
-            "\n  "
-        } else {
-            " "
-        };
-        text.push_str(&format!("{separator}({note})"));
+        text.push_str(&format!(" ({note})"));
     }
-    print(&format!("{text}\n"))?;
+    text.push('\n');
+    // A script gets one line.
+    if io::stdout().is_terminal() {
+        text = crate::ui::indented(&text, 0, 2, crate::ui::width());
+    }
+    print(&text)?;
     Ok(if up.status.reachable() {
         Exit::Done
     } else {
@@ -201,17 +197,12 @@ fn down(delete: bool, yes: bool) -> Outcome<Exit> {
         .as_ref()
         .map(LabClient::backend)
         .or(choice.map(|choice| choice.backend));
-    // Of a process that was killed, containers may still run.
-    match kind {
-        Some(kind) if delete || (client.is_none() && kind == BackendKind::Docker) => {
-            backend::delete(&home, kind, delete)?;
-        }
-        // A first start that failed remembers no choice, and may have made a volume. Without an engine there is none.
-        None if delete => drop(backend::delete(&home, BackendKind::Docker, true)),
-        _ => {}
-    }
     if delete {
+        remove_data(&home, kind)?;
         forget(&files)?;
+    } else if client.is_none() && kind == Some(BackendKind::Docker) {
+        // Of a process that was killed, containers may still run.
+        backend::stop_containers(&home)?;
     }
     let kept = match kind {
         Some(BackendKind::External) if delete => "; topics on the external cluster stay",
@@ -220,8 +211,8 @@ fn down(delete: bool, yes: bool) -> Outcome<Exit> {
         None => "",
     };
     print(&match (&client, delete) {
-        (None, false) => format!("{}.\n", no_lab().what),
-        (None, true) => format!("no lab was running{kept}.\n"),
+        (None, false) => "No lab is running.\n".to_owned(),
+        (None, true) => format!("No lab was running{kept}.\n"),
         (Some(_), _) => format!("The lab has stopped{kept}.\n"),
     })?;
     Ok(Exit::Done)
@@ -232,6 +223,7 @@ fn confirmed(home: &Home) -> Outcome<bool> {
         return Ok(true);
     }
     let asked = Confirm::new()
+        .wait_for_newline(true)
         .with_prompt(format!(
             "Delete every topic, record and job of the lab in {}? Progress and badges stay",
             home.path().display()
@@ -243,14 +235,22 @@ fn confirmed(home: &Home) -> Outcome<bool> {
     })
 }
 
-/// Removes the jobs and what was chosen, so that the next `up` is a first one.
+/// Removes the records of every cluster that this home has had, not only of the last one.
+fn remove_data(home: &Home, last: Option<BackendKind>) -> Outcome<()> {
+    let containers = backend::delete_containers(home);
+    if last == Some(BackendKind::Docker) {
+        containers?;
+    }
+    // Without an engine there are none of an earlier lab or of a first start that failed.
+    backend::delete_embedded(home)
+}
+
+/// Removes the lab's folder, so that the next `up` is a first one.
 fn forget(files: &LabFiles) -> Outcome<()> {
-    let gone = |path: PathBuf, removed: io::Result<()>| match removed {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unwritable(&path, &error)),
+    match std::fs::remove_dir_all(files.path()) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unwritable(files.path(), &error)),
         _ => Ok(()),
-    };
-    gone(files.jobs(), std::fs::remove_dir_all(files.jobs()))?;
-    gone(files.choice_path(), std::fs::remove_file(files.choice_path()))
+    }
 }
 
 fn print_json(value: &impl Serialize) -> Outcome<Exit> {

@@ -418,6 +418,7 @@ fn port_wish(request: &UpRequest, last: Option<&Choice>) -> PortWish {
 
 fn ask_for_embedded() -> Outcome<bool> {
     let asked = Confirm::new()
+        .wait_for_newline(true)
         .with_prompt("Go on with the embedded cluster? It needs nothing and has the same exercises")
         .default(true)
         .interact_opt();

@@ -178,7 +178,8 @@ impl Choice {
         read_json(&files.choice_path()).ok().flatten()
     }
 
-    /// As [`read`](Self::read). A damaged file is put aside, and a line on stderr says so.
+    /// As [`read`](Self::read). A damaged file is put aside, and a line on stderr says so; an embedded cluster that left
+    /// its data is gone on with then.
     pub(super) fn remembered(files: &LabFiles) -> Option<Self> {
         let path = files.choice_path();
         let damage = match read_json(&path) {
@@ -186,21 +187,34 @@ impl Choice {
             Err(damage) => damage,
         };
         let aside = path.with_extension("damaged");
+        let has_topics = files.embedded().exists();
         let kept = match std::fs::rename(&path, &aside) {
             Ok(()) => format!("the file is kept as {}", aside.display()),
             Err(error) => format!("the file can't be put aside: {error}"),
         };
         let note = format!(
-            "note: {}: what was chosen last time can't be read ({}); {kept}. The lab decides anew where it runs: \
-             `streamlings down`, then `streamlings up --backend …` if you want another place.",
+            "note: {}: where the lab ran last time can't be read ({}); {kept}. {}: `streamlings down`, then \
+             `streamlings up --backend …` if you want another place.",
             path.display(),
-            damage.reason
+            damage.reason,
+            if has_topics {
+                "It goes on embedded, whose topics are here"
+            } else {
+                "It decides anew"
+            }
         );
         eprint!(
             "{}",
             crate::ui::indented(&crate::ui::visible(&note), 0, 6, crate::ui::width())
         );
-        None
+        has_topics.then(|| Self {
+            request: UpRequest {
+                backend: Some(BackendChoice::Embedded),
+                ..UpRequest::default()
+            },
+            backend: BackendKind::Embedded,
+            port: None,
+        })
     }
 
     pub(super) fn write(&self, files: &LabFiles) -> std::io::Result<()> {
@@ -268,6 +282,11 @@ mod tests {
         assert_eq!(Choice::remembered(&files), None);
         assert!(!files.choice_path().exists());
         assert!(files.choice_path().with_extension("damaged").exists());
+
+        std::fs::create_dir_all(files.embedded()).unwrap();
+        write_atomic(&files.choice_path(), b"", Readers::Anyone).unwrap();
+        let choice = Choice::remembered(&files).unwrap();
+        assert_eq!(choice.backend, BackendKind::Embedded);
     }
 
     #[test]

@@ -33,6 +33,10 @@ impl LabFiles {
         Self(home.lab())
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
     fn running_path(&self) -> PathBuf {
         self.0.join("state.json")
     }
@@ -129,22 +133,37 @@ impl LabFiles {
 
     /// Waits for, and takes, the right to start or stop the lab. `waiting` is called when somebody else has it.
     pub(super) fn lock_for_up(&self, waiting: impl FnOnce()) -> Outcome<File> {
-        self.make()?;
-        let file = self.open_lock("up.lock")?;
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) => waiting(),
-            Err(TryLockError::Error(error)) => return Err(unwritable(&self.0, &error)),
+        let unwritable = |error: io::Error| unwritable(&self.0, &error);
+        let mut waiting = Some(waiting);
+        loop {
+            self.make()?;
+            let file = self.open_lock("up.lock")?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    if let Some(say) = waiting.take() {
+                        say();
+                    }
+                    file.lock().map_err(unwritable)?;
+                }
+                Err(TryLockError::Error(error)) => return Err(unwritable(error)),
+            }
+            if self.is_still(&file, "up.lock") {
+                return Ok(file);
+            }
         }
-        file.lock().map_err(|error| unwritable(&self.0, &error))?;
-        Ok(file)
     }
 
     /// Waits for the end of the lab's process before this one, and takes its place. Held for the process's life.
     pub(super) fn lock_for_process(&self) -> Outcome<File> {
-        self.make()?;
-        let mut file = self.open_lock("process.lock")?;
-        file.lock().map_err(|error| unwritable(&self.0, &error))?;
+        let mut file = loop {
+            self.make()?;
+            let file = self.open_lock("process.lock")?;
+            file.lock().map_err(|error| unwritable(&self.0, &error))?;
+            if self.is_still(&file, "process.lock") {
+                break file;
+            }
+        };
         // For a person who has to end the process by hand; nothing depends on it.
         drop(
             file.set_len(0)
@@ -159,6 +178,19 @@ impl LabFiles {
             return false;
         };
         matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+    }
+
+    /// Whether a locked file is the one at its path: `down --delete` removes the folder while others wait.
+    #[cfg(unix)]
+    fn is_still(&self, file: &File, name: &str) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        let there = fs::metadata(self.0.join(name));
+        matches!((file.metadata(), there), (Ok(held), Ok(there)) if held.ino() == there.ino() && held.dev() == there.dev())
+    }
+
+    #[cfg(not(unix))]
+    fn is_still(&self, _file: &File, name: &str) -> bool {
+        self.0.join(name).exists()
     }
 
     fn open_lock(&self, name: &str) -> Outcome<File> {
@@ -227,6 +259,23 @@ mod tests {
         assert!(files.process_lives());
         drop(held);
         assert!(!files.process_lives());
+    }
+
+    #[test]
+    fn a_lock_whose_folder_was_removed_meanwhile_is_taken_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = LabFiles::of(&Home::at(folder.path()));
+        let held = files.lock_for_up(|| ()).unwrap();
+        let (says, said) = std::sync::mpsc::channel();
+        let waiter = {
+            let files = files.clone();
+            std::thread::spawn(move || files.lock_for_up(|| says.send(()).unwrap()).map(|lock| (files, lock)))
+        };
+        said.recv().unwrap();
+        fs::remove_dir_all(files.path()).unwrap();
+        drop(held);
+        let (files, lock) = waiter.join().unwrap().unwrap();
+        assert!(files.is_still(&lock, "up.lock"));
     }
 
     #[test]

@@ -492,9 +492,9 @@ fn say_undrawn(files: &award::Files, name: &str) {
         return;
     }
     let text = format!(
-        "note: no font of this machine has '{}', so {} shows the name without. The name inside the badge is whole, \
-         and the SVG shows it in a browser that has such letters. `streamlings badge issue --name NAME`, on a machine \
-         with such a font or with a name in other letters, makes another one.",
+        "note: no font of this machine has '{}', so {} says \"the name inside this badge\". The badge itself has the \
+         name, and the SVG shows it in a browser that has such letters. `streamlings badge issue --name NAME`, on a \
+         machine with such a font or with a name in other letters, makes another one.",
         missing.iter().collect::<String>(),
         files.png.display()
     );

@@ -168,15 +168,21 @@ pub fn explanation(bank: &Bank, drawn: &DrawnQuestion<'_>, answer: Option<&Answe
 
 /// A transcript in a frame that copes with any width: a bar at the left, long lines cut.
 pub fn transcript_box(transcript: &str, width: usize) -> String {
-    let room = width.saturating_sub(4).max(20);
+    // A line is broken at spaces only, where it has some: what a tool printed keeps its look. Tables of Kafka's tools
+    // are up to 78 columns wide.
+    let options = textwrap::Options::new(width.saturating_sub(2).max(20))
+        .subsequent_indent("  ")
+        .word_separator(textwrap::WordSeparator::AsciiSpace)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation)
+        .wrap_algorithm(textwrap::WrapAlgorithm::FirstFit);
     let mut text = String::new();
     for line in transcript.lines() {
         let line = ui::visible(line).replace('\t', "    ");
-        for part in textwrap::wrap(&line, textwrap::Options::new(room).subsequent_indent("  ")) {
-            text.push_str(&format!("  | {part}\n"));
+        for part in textwrap::wrap(&line, &options) {
+            text.push_str(&format!("| {part}\n"));
         }
         if line.is_empty() {
-            text.push_str("  |\n");
+            text.push_str("|\n");
         }
     }
     text

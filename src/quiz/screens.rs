@@ -55,6 +55,7 @@ fn say(term: &Term, text: &str) {
 /// A question that Enter answers with yes.
 pub(crate) fn confirm(term: &Term, question: &str) -> bool {
     let yes = Confirm::new()
+        .wait_for_newline(true)
         .with_prompt(question)
         .default(true)
         .interact_on_opt(term);
@@ -365,12 +366,19 @@ fn review(term: &Term, attempt: &Attempt, drawn: &Drawn<'_>) -> Review {
         lines.push(console::truncate_str(&line, width.saturating_sub(4), "…").into_owned());
     }
     lines.push("Stop here and go on later".into());
-    let chosen = asked(term, Select::new().items(&lines).default(0).interact_on_opt(term));
-    match chosen {
+    // The head of the screen stays: what doesn't fit is on a page of its own.
+    let rows = usize::from(term.size().0);
+    let select = Select::new()
+        .with_prompt("Hand in, or go to a question")
+        .max_length(rows.saturating_sub(6).max(5))
+        .items(&lines)
+        .default(0);
+    match asked(term, select.interact_on_opt(term)) {
         Some(None) => Review::Stay,
         Some(Some(0)) if open == 0 => Review::HandIn,
         Some(Some(0)) => {
             let sure = Confirm::new()
+                .wait_for_newline(true)
                 .with_prompt("Open questions count as wrong. Hand in?")
                 .default(false);
             match asked(term, sure.interact_on_opt(term)) {

@@ -107,7 +107,8 @@ pub fn run(command: Command) -> Outcome<Exit> {
     let course = Course::open()?;
     let (progress, notes) = Progress::open(&home, &course);
     for note in notes {
-        eprintln!("note: {}", ui::visible(&note));
+        let note = format!("note: {}", ui::visible(&note));
+        eprint!("{}", ui::indented(&note, 0, 6, ui::width()));
     }
     let desk = Desk {
         home,

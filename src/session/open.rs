@@ -1,5 +1,7 @@
 //! Opening a step, and taking an exercise back to its beginning.
 
+use std::time::Duration;
+
 use dialoguer::Confirm;
 
 use super::screen::Screen;
@@ -7,7 +9,7 @@ use super::watch::Watched;
 use crate::check::setup;
 use crate::course::{Course, Exercise, Progress, Step, WorkFolder};
 use crate::home::Home;
-use crate::kafka::Target;
+use crate::kafka::{Admin, Target};
 use crate::lab::LabClient;
 use crate::problem::{Outcome, Problem};
 use crate::ui;
@@ -58,7 +60,11 @@ pub fn only_shown(step: &Step, lab: &LabClient) -> Option<String> {
     })
 }
 
-/// Plays the setup of the step's exercise up to this step, unless it was played already.
+/// How long the question for the cluster's id may take.
+const CLUSTER_LIMIT: Duration = Duration::from_secs(2);
+
+/// Plays the setup of the step's exercise up to this step, unless it was played already on this cluster. Says it when
+/// the exercise was begun on another one.
 pub fn set_up(
     course: &Course,
     watched: &Watched,
@@ -67,17 +73,38 @@ pub fn set_up(
     screen: &Screen,
 ) -> Outcome<()> {
     let exercise = &watched.exercise;
-    let mut unsaved = None;
+    let here = Admin::new(target, CLUSTER_LIMIT)
+        .ok()
+        .and_then(|admin| admin.cluster_id())
+        .map(|id| format!("{id}/{}", target.prefix));
+    let (mut unsaved, mut moved) = (None, false);
     for step in &exercise.steps[..=watched.index] {
-        if step.setup.is_empty() || progress.step(exercise, step).set_up.as_ref() == Some(&step.proof_hash) {
+        let record = progress.step(exercise, step);
+        // A cluster that doesn't answer, and a record from before clusters were noted, tell nothing.
+        let elsewhere = record.cluster.is_some() && here.is_some() && record.cluster != here;
+        moved |= elsewhere;
+        let played =
+            step.setup.is_empty() || (!elsewhere && record.set_up.as_ref() == Some(&step.proof_hash));
+        if !played {
+            screen.say("Preparing the cluster for this step …\n");
+            setup::run(course, exercise, step, target)?;
+        }
+        if played && (here.is_none() || record.cluster == here) {
             continue;
         }
-        screen.say("Preparing the cluster for this step …\n");
-        setup::run(course, exercise, step, target)?;
         let saved = progress.update(exercise, step, |record| {
             record.set_up = Some(step.proof_hash.clone());
+            record.cluster.clone_from(&here);
         });
         unsaved = unsaved.or(saved.err());
+    }
+    if moved {
+        let text = format!(
+            "This is not the cluster on which you began {0}: what you made there is not here. `reset` begins {0} anew.",
+            exercise.id
+        );
+        screen.say(&ui::indented(&text, 0, 0, ui::width()));
+        screen.say("\n");
     }
     if let Some(problem) = unsaved {
         // The cluster is as the step needs it, and this session knows.
@@ -115,7 +142,12 @@ pub fn confirm_reset(exercise: &Exercise, screen: &Screen) -> Outcome<bool> {
         ));
     }
     screen.say(&text);
-    let answer = Confirm::new().with_prompt("Reset?").default(false).interact_opt();
+    // With Enter, as a word is answered: what is typed after a `y` must not reach the prompt.
+    let answer = Confirm::new()
+        .wait_for_newline(true)
+        .with_prompt("Reset?")
+        .default(false)
+        .interact_opt();
     drop(console::Term::stderr().show_cursor());
     let sure = answer.ok().flatten().unwrap_or(false);
     if !sure {

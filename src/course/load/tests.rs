@@ -197,6 +197,18 @@ fn every_mistake_in_an_exercise_is_told_at_its_line() {
 }
 
 #[test]
+fn a_block_that_cannot_be_read_is_not_missed_as_well() {
+    let only_a_check = {
+        let (start, end) = (GOOD.find("```toml predict").unwrap(), GOOD.find("```toml check").unwrap());
+        format!("{}{}", &GOOD[..start], &GOOD[end..])
+    };
+    let (folder, files) = course(&only_a_check.replacen("\npartitions = 3", "\npartitons = 3", 1));
+    let said = shown(folder.path(), &load(&files).problems);
+    assert!(said.contains("unknown key 'partitons'"), "{said}");
+    assert!(!said.contains("nothing that the learner does"), "{said}");
+}
+
+#[test]
 fn mistakes_in_the_lists_are_told_too() {
     let (folder, files) = course(GOOD);
     let put = |name: &str, text: &str| {

@@ -107,13 +107,19 @@ pub(super) fn start(
     })
 }
 
-/// Ends what a killed process left running, and with `data` removes every record. The lab's process must be gone.
-pub(super) fn delete(home: &Home, kind: BackendKind, data: bool) -> Outcome<()> {
-    match kind {
-        BackendKind::Embedded if data => embedded::delete(home),
-        BackendKind::Docker => docker::delete(home, data),
-        BackendKind::Embedded | BackendKind::External => Ok(()),
-    }
+/// Removes every record of the embedded cluster.
+pub(super) fn delete_embedded(home: &Home) -> Outcome<()> {
+    embedded::delete(home)
+}
+
+/// Removes the home's containers; their records stay.
+pub(super) fn stop_containers(home: &Home) -> Outcome<()> {
+    docker::delete(home, false)
+}
+
+/// Removes the home's containers and their records.
+pub(super) fn delete_containers(home: &Home) -> Outcome<()> {
+    docker::delete(home, true)
 }
 
 /// The problem of asking a backend for what it can't do.

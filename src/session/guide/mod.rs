@@ -159,6 +159,22 @@ impl Guide {
             && let Ok(Some(lab)) = LabClient::connect(&self.home)
         {
             self.lab = lab;
+            self.set_up_again();
+        }
+    }
+
+    /// A lab that was started again may have another cluster: the open step gets what it needs there too.
+    fn set_up_again(&self) {
+        if let At::Step(watched) = &self.at
+            && let Err(problem) = open::set_up(
+                &self.course,
+                watched,
+                &self.progress,
+                self.lab.target(),
+                &self.screen,
+            )
+        {
+            self.screen.say(&problem.render());
         }
     }
 
@@ -335,6 +351,7 @@ impl Guide {
         self.screen
             .say(&ui::indented(&format!("Lab   {}", up.line()), 0, 6, ui::width()));
         self.lab = up.client;
+        self.set_up_again();
         Ok(())
     }
 

@@ -28,6 +28,8 @@ from gateway import Gateway, reason
 HERE = Path(__file__).resolve().parent
 # Long, for a busy machine: nothing waits for it in a good run.
 DEADLINE_S = 180
+# Between two questions whether the job has failed.
+LOOK_S = 3
 # A row too many would come right after the last one.
 SETTLE_S = 1.5
 
@@ -75,9 +77,13 @@ class Side:
         consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": self.prefix + "check",
                              "enable.auto.commit": False, "auto.offset.reset": "earliest"})
         consumer.assign([TopicPartition(self.prefix + "out", 0, 0)])
-        rows, end = [], time.time() + DEADLINE_S
+        rows, end, look = [], time.time() + DEADLINE_S, time.time() + LOOK_S
         while time.time() < end:
             message = consumer.poll(0.2)
+            if time.time() > look:
+                look = time.time() + LOOK_S
+                # Nothing more comes of a job that has failed.
+                end = min(end, time.time() + SETTLE_S) if self.has_failed() else end
             if message is not None and not message.error():
                 key = message.key().decode() if message.key() is not None else None
                 rows.append((key, message.value().decode() if message.value() is not None else None))
@@ -87,6 +93,9 @@ class Side:
                 end = min(end, time.time() + SETTLE_S)
         consumer.close()
         return sorted(rows, key=repr)
+
+    def has_failed(self):
+        return False
 
 
 def statements(sql):
@@ -110,15 +119,24 @@ class Flink(Side):
         self.jobs = jobs
         return lambda: [stop(gateway, job) for job in jobs]
 
+    def ask(self, path):
+        with urllib.request.urlopen(self.rest_url + path, timeout=30) as answer:
+            return json.load(answer)
+
+    def has_failed(self):
+        return any(self.ask(f"/jobs/{job}")["state"] == "FAILED" for job in self.jobs)
+
     def told(self):
-        """What Flink says of the jobs of this run: each one's state, and why it failed."""
+        """What Flink says of the jobs of this run: each one's state, how far each task came, and why it failed."""
         said = []
         for job in self.jobs:
-            with urllib.request.urlopen(f"{self.rest_url}/jobs/{job}", timeout=30) as answer:
-                said.append(f"job {job} is {json.load(answer)['state']}")
-            with urllib.request.urlopen(f"{self.rest_url}/jobs/{job}/exceptions", timeout=30) as answer:
-                entries = json.load(answer)["exceptionHistory"]["entries"]
-            said += [reason([entry["stacktrace"]]) for entry in entries]
+            about = self.ask(f"/jobs/{job}")
+            said.append(f"job {job} is {about['state']}")
+            for task in about["vertices"]:
+                watermarks = self.ask(f"/jobs/{job}/vertices/{task['id']}/watermarks")
+                said.append(f"  {task['name'][:60]} is {task['status']}: read {task['metrics']['read-records']}, wrote "
+                            f"{task['metrics']['write-records']}, watermark {[mark.get('value') for mark in watermarks]}")
+            said += [reason([entry["stacktrace"]]) for entry in self.ask(f"/jobs/{job}/exceptions")["exceptionHistory"]["entries"]]
         return said
 
 
