@@ -676,14 +676,14 @@ impl Reader<'_> {
                     "write below its heading what the learner does",
                 );
             }
-            if !step.checks.is_empty() && !*has_solution {
+            if !step.checks.is_empty() && !*has_solution && !is_broken {
                 fail(
                     step.line,
                     format!("the step '{title}' has no solution"),
                     "add a ```solution block with the commands that pass it",
                 );
             }
-            if !step.checks.is_empty() && step.hints.is_empty() {
+            if !step.checks.is_empty() && step.hints.is_empty() && !is_broken {
                 fail(
                     step.line,
                     format!("the step '{title}' has no hint"),

@@ -141,6 +141,8 @@ fn write_log(files: &LabFiles) -> Outcome<()> {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(false)
+        // On a full disk an event is lost; a complaint on stderr, which is the same file, would be a panic.
+        .log_internal_errors(false)
         .with_writer(Mutex::new(log))
         .init();
     Ok(())

@@ -269,7 +269,11 @@ mod tests {
         let (says, said) = std::sync::mpsc::channel();
         let waiter = {
             let files = files.clone();
-            std::thread::spawn(move || files.lock_for_up(|| says.send(()).unwrap()).map(|lock| (files, lock)))
+            std::thread::spawn(move || {
+                files
+                    .lock_for_up(|| says.send(()).unwrap())
+                    .map(|lock| (files, lock))
+            })
         };
         said.recv().unwrap();
         fs::remove_dir_all(files.path()).unwrap();

@@ -570,6 +570,16 @@ impl Session {
         // What was read before is sent, whatever ended the input.
         self.flush(io);
         self.report(io)?;
+        let open = self.producer.in_flight_count();
+        if open > 0 {
+            // Kafka's tool would go on trying: whoever waits for a prompt is told instead.
+            writeln!(
+                io.stderr,
+                "ERROR {open} message(s) to topic {} were not confirmed in time, and may be missing: the broker doesn't \
+                 answer, or can't write (is its disk full?)",
+                crate::ui::visible(&self.topic)
+            )?;
+        }
         outcome
     }
 

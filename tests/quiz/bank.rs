@@ -358,7 +358,7 @@ fn a_resumed_attempt_keeps_what_still_fits_and_a_damaged_one_stops_nothing() {
     assert!(all.is_empty());
     assert_eq!(notes.len(), 1);
     assert!(
-        notes[0].contains(" line 1 ") && notes[0].contains(".aside"),
+        notes[0].contains(" line 3 ") && notes[0].contains(".aside"),
         "{notes:?}"
     );
     assert!(file.with_extension("aside").exists() && !file.exists());

@@ -199,7 +199,10 @@ fn every_mistake_in_an_exercise_is_told_at_its_line() {
 #[test]
 fn a_block_that_cannot_be_read_is_not_missed_as_well() {
     let only_a_check = {
-        let (start, end) = (GOOD.find("```toml predict").unwrap(), GOOD.find("```toml check").unwrap());
+        let (start, end) = (
+            GOOD.find("```toml predict").unwrap(),
+            GOOD.find("```toml check").unwrap(),
+        );
         format!("{}{}", &GOOD[..start], &GOOD[end..])
     };
     let (folder, files) = course(&only_a_check.replacen("\npartitions = 3", "\npartitons = 3", 1));
