@@ -14,10 +14,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::core::journal::Record;
-use crate::core::ports::{ActiveProducer, Journal, LogPosition, ReplicaLog, Storage};
+use crate::core::ports::{ActiveProducer, FirstBatch, Journal, LogPosition, ReplicaLog, Storage};
 use crate::log::{
-    Append, Checkpoint, EpochEnd, LogConfig, LogDir, LogDirOptions, LogError, LogSlice, PartitionLog,
-    TimestampOffset, TimestampQuery, ValidBatch,
+    Append, Checkpoint, EpochEnd, LogConfig, LogDir, LogDirOptions, LogError, LogSlice, NewMarker,
+    PartitionLog, TimestampOffset, TimestampQuery, ValidBatch,
 };
 
 /// The journal's file.
@@ -381,8 +381,27 @@ impl ReplicaLog for DiskLog {
         self.0.set_config(config);
     }
 
-    fn aborted_transactions(&self, from: i64, to: i64) -> Vec<(i64, i64)> {
-        let aborted = self.0.aborted_transactions(from, to).unwrap_or_default();
+    fn start_verification(&mut self, first: &FirstBatch, now_ms: i64) -> Result<bool, LogError> {
+        self.0.start_verification(
+            first.producer_id,
+            first.epoch,
+            first.sequence,
+            first.bumps_epoch,
+            now_ms,
+        )
+    }
+
+    fn append_marker(&mut self, marker: &NewMarker, leader_epoch: i32, now_ms: i64) -> Result<i64, LogError> {
+        let appended = self.0.append_marker(marker, leader_epoch, now_ms)?;
+        Ok(appended.last_offset + 1)
+    }
+
+    fn high_watermark_advanced(&mut self, high_watermark: i64) {
+        self.0.high_watermark_advanced(high_watermark);
+    }
+
+    fn aborted_transactions(&self, from: i64, slice: &LogSlice) -> Vec<(i64, i64)> {
+        let aborted = self.0.aborted_transactions(from, slice).unwrap_or_default();
         aborted
             .into_iter()
             .map(|txn| (txn.producer_id, txn.first_offset))
@@ -395,6 +414,7 @@ impl ReplicaLog for DiskLog {
             epoch: entry.epoch,
             last_sequence: entry.last_sequence(),
             last_timestamp_ms: entry.last_timestamp,
+            coordinator_epoch: entry.coordinator_epoch,
             transaction_start: entry.txn_first_offset,
         };
         self.0.producers().iter().map(state).collect()

@@ -1,4 +1,5 @@
-//! `FindCoordinator` for groups, one or a batch (KIP-699). The first request makes the topic of offsets.
+//! `FindCoordinator` for groups and transactional ids, one or a batch (KIP-699). The first request makes the topic of
+//! offsets or of transactions.
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::find_coordinator_response::Coordinator;
@@ -19,7 +20,7 @@ impl Handler for Api {
     type Wire = FindCoordinatorRequest;
     type Call = FindCoordinatorRequest;
     const VERSIONS: (i16, i16) = (0, 6);
-    const NOTE: &'static str = "groups";
+    const NOTE: &'static str = "groups and transactions";
     const SHAPE: &'static [Field] = &[between(0, 3, Text), since(1, I8), since(4, Values(&Text))];
 
     fn prepare(wire: Self::Wire, _version: i16, _aside: &Aside) -> Self::Call {
@@ -72,18 +73,15 @@ fn find(core: &mut Core, kind: i8, key: StrBytes) -> Coordinator {
 fn locate(core: &mut Core, kind: i8, key: &str) -> Result<(i32, String, u16), Refusal> {
     match kind {
         0 => core.ensure_offsets_topic()?,
-        // Transactions: clients give up at once instead of asking again for minutes.
-        1 => {
-            return Err(Refusal::new(
-                ResponseError::TransactionalIdAuthorizationFailed,
-                "This cluster has no transactions yet.",
-            ));
-        }
+        1 => core.ensure_transactions_topic()?,
         _ => return Err(ResponseError::InvalidRequest.into()),
     }
-    let id = core
-        .coordinator_of(key)
-        .ok_or(ResponseError::CoordinatorNotAvailable)?;
+    let coordinator = if kind == 0 {
+        core.coordinator_of(key)
+    } else {
+        core.transaction_coordinator_of(key)
+    };
+    let id = coordinator.ok_or(ResponseError::CoordinatorNotAvailable)?;
     let node = core
         .nodes
         .get(&id)

@@ -6,6 +6,7 @@ use std::fmt;
 use std::fmt::Write as _;
 
 use bytes::{Bytes, BytesMut};
+use kafka_protocol::ResponseError;
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request};
 
@@ -14,6 +15,8 @@ use crate::core::ports::SharedRules;
 use crate::core::{Caller, Core};
 use shape::{Field, Malformed};
 
+pub(crate) mod add_offsets_to_txn;
+pub(crate) mod add_partitions_to_txn;
 pub(crate) mod alter_client_quotas;
 pub(crate) mod alter_configs;
 pub(crate) mod alter_replica_log_dirs;
@@ -40,6 +43,7 @@ pub(crate) mod describe_topic_partitions;
 pub(crate) mod describe_transactions;
 pub(crate) mod describe_user_scram_credentials;
 pub(crate) mod elect_leaders;
+pub(crate) mod end_txn;
 pub(crate) mod expire_delegation_token;
 pub(crate) mod faulty;
 pub(crate) mod fetch;
@@ -66,8 +70,10 @@ pub(crate) mod sasl_authenticate;
 pub(crate) mod sasl_handshake;
 pub(crate) mod shape;
 pub(crate) mod sync_group;
+pub(crate) mod txn_offset_commit;
 pub(crate) mod unregister_broker;
 pub(crate) mod update_features;
+pub(crate) mod write_txn_markers;
 
 macro_rules! table {
     ($($module:ident),* $(,)?) => {
@@ -101,6 +107,11 @@ table![
     delete_records,
     init_producer_id,
     offset_for_leader_epoch,
+    add_partitions_to_txn,
+    add_offsets_to_txn,
+    end_txn,
+    write_txn_markers,
+    txn_offset_commit,
     describe_acls,
     create_acls,
     delete_acls,
@@ -278,6 +289,14 @@ fn handle<H: Handler>(core: &mut Core, caller: &Caller, body: Body) -> Answer {
         Ok(call) => H::handle(core, caller, *call),
         // `decode` and `handle` of one row are made from the same handler.
         Err(_) => Answer::Silent,
+    }
+}
+
+/// Clients of old versions know a fenced producer by another name.
+pub(crate) fn older_fence(error: ResponseError, old: bool) -> ResponseError {
+    match error {
+        ResponseError::ProducerFenced if old => ResponseError::InvalidProducerEpoch,
+        other => other,
     }
 }
 

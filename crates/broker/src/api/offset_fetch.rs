@@ -1,5 +1,6 @@
 //! `OffsetFetch`, one group or several (KIP-709).
 
+use kafka_protocol::ResponseError;
 use kafka_protocol::messages::offset_fetch_response::{
     OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
     OffsetFetchResponseTopic, OffsetFetchResponseTopics,
@@ -47,7 +48,7 @@ impl Handler for Api {
                 let wanted = group
                     .topics
                     .map(|ts| ts.into_iter().map(|t| (t.name, t.partition_indexes)).collect());
-                let topics = offsets(core, &group.group_id, wanted);
+                let topics = offsets(core, &group.group_id, wanted, call.require_stable);
                 OffsetFetchResponseGroup::default()
                     .with_group_id(group.group_id)
                     .with_topics(topics)
@@ -58,13 +59,15 @@ impl Handler for Api {
         let wanted = call
             .topics
             .map(|ts| ts.into_iter().map(|t| (t.name, t.partition_indexes)).collect());
-        let topics = offsets(core, &call.group_id, wanted).into_iter().map(|topic| {
+        let topics = offsets(core, &call.group_id, wanted, call.require_stable);
+        let topics = topics.into_iter().map(|topic| {
             let partitions = topic.partitions.into_iter().map(|p| {
                 OffsetFetchResponsePartition::default()
                     .with_partition_index(p.partition_index)
                     .with_committed_offset(p.committed_offset)
                     .with_committed_leader_epoch(p.committed_leader_epoch)
                     .with_metadata(p.metadata)
+                    .with_error_code(p.error_code)
             });
             OffsetFetchResponseTopic::default()
                 .with_name(topic.name)
@@ -74,12 +77,16 @@ impl Handler for Api {
     }
 }
 
-/// A group's offsets: of the topics wanted, or all that there are.
+/// A group's offsets: of the topics wanted, or all that there are. Who requires stable ones (KIP-447) has to ask again
+/// while a transaction has one that waits.
 fn offsets(
     core: &Core,
     group: &GroupId,
     wanted: Option<Vec<(TopicName, Vec<i32>)>>,
+    require_stable: bool,
 ) -> Vec<OffsetFetchResponseTopics> {
+    let pending = &core.transactions.pending_offsets;
+    let waits = |topic: &str, index| require_stable && pending.is_pending(group, topic, index);
     let group = core.groups.get(group);
     let wanted = wanted.unwrap_or_else(|| {
         let all = group.into_iter().flat_map(|group| &group.offsets.by_topic);
@@ -94,7 +101,13 @@ fn offsets(
     let topics = wanted.into_iter().map(|(topic, partitions)| {
         let partitions = partitions
             .into_iter()
-            .map(|index| partition(index, group.and_then(|group| group.offsets.get(&topic, index))))
+            .map(|index| {
+                if waits(&topic, index) {
+                    let error = ResponseError::UnstableOffsetCommit;
+                    return partition(index, None).with_error_code(error.code());
+                }
+                partition(index, group.and_then(|group| group.offsets.get(&topic, index)))
+            })
             .collect();
         OffsetFetchResponseTopics::default()
             .with_name(topic)

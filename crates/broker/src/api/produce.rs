@@ -19,8 +19,10 @@ use crate::api::shape::{
 use crate::api::{Answer, Aside, Handler};
 use crate::core::produces::Pending;
 use crate::core::replication::Key;
-use crate::core::{Caller, Core};
-use crate::log::{Append, InvalidBatch, NO_KEY, ProduceRules, ValidBatch, validate};
+use crate::core::transactions::state::Producer;
+use crate::core::transactions::verify::{Ask, Client, Refused};
+use crate::core::{Caller, Core, Refusal};
+use crate::log::{Append, BatchHeader, InvalidBatch, NO_KEY, ProduceRules, ValidBatch, validate};
 
 pub(crate) struct Api;
 
@@ -41,7 +43,7 @@ pub(crate) struct Rejected {
 pub(crate) struct Call {
     acks: i16,
     timeout_ms: i32,
-    transactional: bool,
+    transactional_id: Option<String>,
     topics: Vec<(TopicName, Uuid, Vec<Part>)>,
 }
 
@@ -49,7 +51,6 @@ impl Handler for Api {
     type Wire = ProduceRequest;
     type Call = Call;
     const VERSIONS: (i16, i16) = (3, 13);
-    const NOTE: &'static str = "idempotent; transactions not yet";
     const SHAPE: &'static [Field] = &[
         all(Text),
         all(I16),
@@ -83,73 +84,166 @@ impl Handler for Api {
         Call {
             acks: wire.acks,
             timeout_ms: wire.timeout_ms,
-            transactional: wire.transactional_id.is_some(),
+            transactional_id: wire.transactional_id.map(|id| id.to_string()),
             topics: topics.collect(),
         }
     }
 
     fn handle(core: &mut Core, caller: &Caller, call: Call) -> Answer {
-        let acks_error = if (-1..=1).contains(&call.acks) {
-            None
-        } else {
-            Some(ResponseError::InvalidRequiredAcks)
+        let producers = call.transactional_producers();
+        let Some(producer) = producers.first().copied() else {
+            return append_all(core, caller, call, &Refused::new());
         };
-        let refused = acks_error.or(call
-            .transactional
-            .then_some(ResponseError::TransactionalIdAuthorizationFailed));
-        let mut answers: Vec<TopicProduceResponse> = Vec::with_capacity(call.topics.len());
-        let mut pending = Vec::new();
-        let mut told = Vec::new();
-        for (name, id, parts) in call.topics {
-            let known: Option<Arc<str>> = if caller.version >= 13 {
-                core.topics.name_of(id).cloned()
-            } else {
-                core.topics.get(&name).map(|topic| topic.name.clone())
-            };
-            let mut results = Vec::with_capacity(parts.len());
-            for part in parts {
-                let result = match (refused, &known) {
-                    (Some(error), _) => Err(error.into()),
-                    (None, Some(topic)) => append(core, caller, topic, part.index, call.acks, part.batch),
-                    (None, None) if caller.version >= 13 => Err(ResponseError::UnknownTopicId.into()),
-                    (None, None) => Err(ResponseError::UnknownTopicOrPartition.into()),
-                };
-                let place = (answers.len(), results.len());
-                let result = match result {
-                    Ok(done) => {
-                        let waits = done.waits_for.filter(|_| call.acks == -1);
-                        pending.extend(waits.map(|(key, offset)| Pending { key, offset, place }));
-                        done.response
-                    }
-                    Err(rejected) if rejected.error == ResponseError::NotLeaderOrFollower => refusal(
-                        rejected,
-                    )
-                    .with_current_leader(leader(core, known.as_deref(), part.index, &mut told)),
-                    Err(rejected) => refusal(rejected),
-                };
-                results.push(result.with_index(part.index));
+        let ask = match &call.transactional_id {
+            None => Err(ResponseError::TransactionalIdAuthorizationFailed),
+            Some(_) if producers.len() > 1 => Err(ResponseError::InvalidProducerIdMapping),
+            Some(id) => Ok(Ask {
+                transactional_id: id.clone(),
+                producer,
+                client: match caller.version {
+                    12.. => Client::Second,
+                    11 => Client::First,
+                    _ => Client::Old,
+                },
+                partitions: call.transactional_partitions(core, caller),
+            }),
+        };
+        match ask {
+            Err(error) => refuse_all(call, caller, error),
+            Ok(ask) => {
+                let caller = caller.clone();
+                core.ask_coordinator(caller.broker, ask, move |core, refused| {
+                    let answer = append_all(core, &caller, call, &refused);
+                    core.answer(caller.request, answer);
+                });
+                Answer::Later
             }
-            answers.push(
-                TopicProduceResponse::default()
-                    .with_name(name)
-                    .with_topic_id(id)
-                    .with_partition_responses(results),
-            );
         }
-        if call.acks == 0 {
-            return Answer::Silent;
-        }
-        let response = ProduceResponse::default()
-            .with_responses(answers)
-            .with_node_endpoints(told);
-        if pending.is_empty() {
-            return Answer::message(response);
-        }
-        core.settle();
-        let timeout_ms = i64::from(call.timeout_ms);
-        core.await_replicas(caller, response, pending, timeout_ms)
-            .map_or(Answer::Later, Answer::message)
     }
+}
+
+impl Call {
+    fn transactional_batches(&self) -> impl Iterator<Item = (&TopicName, Uuid, i32, &BatchHeader)> {
+        self.topics.iter().flat_map(|(name, id, parts)| {
+            parts.iter().filter_map(move |part| {
+                let header = part.batch.as_ref().ok()?.header();
+                (header.is_transactional() && header.has_producer())
+                    .then_some((name, *id, part.index, header))
+            })
+        })
+    }
+
+    /// Every producer with a transactional batch in it; one, where the client is no fool.
+    fn transactional_producers(&self) -> Vec<Producer> {
+        let mut producers: Vec<Producer> = Vec::new();
+        for (_, _, _, header) in self.transactional_batches() {
+            let producer = Producer {
+                id: header.producer_id,
+                epoch: header.producer_epoch,
+            };
+            if !producers.contains(&producer) {
+                producers.push(producer);
+            }
+        }
+        producers
+    }
+
+    fn transactional_partitions(&self, core: &Core, caller: &Caller) -> Vec<(Arc<str>, i32, i32)> {
+        self.transactional_batches()
+            .filter_map(|(name, id, index, header)| {
+                Some((topic_of(core, caller, name, id)?, index, header.base_sequence))
+            })
+            .collect()
+    }
+}
+
+/// The topic that a request names, by its name or its id.
+fn topic_of(core: &Core, caller: &Caller, name: &TopicName, id: Uuid) -> Option<Arc<str>> {
+    if caller.version >= 13 {
+        core.topics.name_of(id).cloned()
+    } else {
+        core.topics.get(name).map(|topic| topic.name.clone())
+    }
+}
+
+fn refuse_all(call: Call, caller: &Caller, error: ResponseError) -> Answer {
+    let topics = call.topics.into_iter().map(|(name, id, parts)| {
+        let results = parts
+            .iter()
+            .map(|part| refusal(error.into()).with_index(part.index));
+        let results = results.collect();
+        TopicProduceResponse::default()
+            .with_name(name)
+            .with_topic_id(id)
+            .with_partition_responses(results)
+    });
+    tracing::debug!(
+        client = &*caller.client_id,
+        ?error,
+        "a transactional request is refused"
+    );
+    if call.acks == 0 {
+        return Answer::Silent;
+    }
+    Answer::message(ProduceResponse::default().with_responses(topics.collect()))
+}
+
+/// Appends every batch but those that are `refused`.
+fn append_all(core: &mut Core, caller: &Caller, call: Call, refused: &Refused) -> Answer {
+    let acks_error = if (-1..=1).contains(&call.acks) {
+        None
+    } else {
+        Some(ResponseError::InvalidRequiredAcks)
+    };
+    let mut answers: Vec<TopicProduceResponse> = Vec::with_capacity(call.topics.len());
+    let mut pending = Vec::new();
+    let mut told = Vec::new();
+    for (name, id, parts) in call.topics {
+        let known = topic_of(core, caller, &name, id);
+        let mut results = Vec::with_capacity(parts.len());
+        for part in parts {
+            let result = match (acks_error, &known) {
+                (Some(error), _) => Err(error.into()),
+                (None, Some(topic)) => match refused.get(&(topic.to_string(), part.index)) {
+                    Some(refusal) => Err(refusal.clone().into()),
+                    None => append(core, caller, topic, part.index, call.acks, part.batch),
+                },
+                (None, None) if caller.version >= 13 => Err(ResponseError::UnknownTopicId.into()),
+                (None, None) => Err(ResponseError::UnknownTopicOrPartition.into()),
+            };
+            let place = (answers.len(), results.len());
+            let result = match result {
+                Ok(done) => {
+                    let waits = done.waits_for.filter(|_| call.acks == -1);
+                    pending.extend(waits.map(|(key, offset)| Pending { key, offset, place }));
+                    done.response
+                }
+                Err(rejected) if rejected.error == ResponseError::NotLeaderOrFollower => refusal(rejected)
+                    .with_current_leader(leader(core, known.as_deref(), part.index, &mut told)),
+                Err(rejected) => refusal(rejected),
+            };
+            results.push(result.with_index(part.index));
+        }
+        answers.push(
+            TopicProduceResponse::default()
+                .with_name(name)
+                .with_topic_id(id)
+                .with_partition_responses(results),
+        );
+    }
+    if call.acks == 0 {
+        return Answer::Silent;
+    }
+    let response = ProduceResponse::default()
+        .with_responses(answers)
+        .with_node_endpoints(told);
+    if pending.is_empty() {
+        return Answer::message(response);
+    }
+    core.settle();
+    let timeout_ms = i64::from(call.timeout_ms);
+    core.await_replicas(caller, response, pending, timeout_ms)
+        .map_or(Answer::Later, Answer::message)
 }
 
 /// A batch in the leader's log.
@@ -196,6 +290,16 @@ impl From<ResponseError> for Rejected {
         Self {
             error,
             message: None,
+            records: Vec::new(),
+        }
+    }
+}
+
+impl From<Refusal> for Rejected {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            error: refusal.error,
+            message: refusal.message,
             records: Vec::new(),
         }
     }
@@ -262,9 +366,6 @@ fn append(
         });
     }
     let batch = batch.map_err(|rejected| rejected.in_partition(&topic.name, index))?;
-    if batch.header().is_transactional() {
-        return Err(ResponseError::InvalidTxnState.into());
-    }
     let epoch = partition.leader_epoch;
     let in_sync = partition.isr.len();
     let sole = partition.is_sole();

@@ -12,7 +12,7 @@ use super::journal::Record;
 use super::ports::LogPosition;
 use super::scram::{Credential, Mechanism};
 use super::standing::Standing;
-use super::topics::{MAX_PARTITIONS, OFFSETS_TOPIC, Partition, Topic, check_name};
+use super::topics::{MAX_PARTITIONS, OFFSETS_TOPIC, Partition, Topic, check_name, is_internal};
 use crate::log::{CleanupPolicy, Codec, LogConfig, LogError, TimestampType};
 
 /// A topic that somebody wants.
@@ -99,8 +99,12 @@ impl super::Core {
 
     /// Makes a topic that a client asked for by using it.
     pub(crate) fn auto_create(&mut self, name: &str) -> Result<Uuid, Refusal> {
-        if name == OFFSETS_TOPIC {
-            self.ensure_offsets_topic()?;
+        if is_internal(name) {
+            if name == OFFSETS_TOPIC {
+                self.ensure_offsets_topic()?;
+            } else {
+                self.ensure_transactions_topic()?;
+            }
             return self
                 .topics
                 .get(name)
@@ -494,7 +498,10 @@ impl super::Core {
         }
         topics.retain(|topic| at.contains_key(&topic.1));
         self.restore_topics(topics)?;
-        self.replay_offsets()
+        self.replay_offsets()?;
+        self.start_transaction_timers();
+        self.settle_all();
+        Ok(())
     }
 
     fn restore_topics(

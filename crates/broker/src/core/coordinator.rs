@@ -11,10 +11,7 @@ use super::ports::read_all;
 use super::timers::Timer;
 use super::topics::OFFSETS_TOPIC;
 use crate::api::{Response, join_group, sync_group};
-use crate::log::{BatchOptions, NewRecord, batch_records, batches, build_batch};
-
-/// Records of the offsets topic are small; a batch that decompresses to more than this is not ours.
-const MAX_BATCH_BYTES: u64 = 64 << 20;
+use crate::log::{BatchOptions, NewRecord, batches, build_batch};
 
 impl super::Core {
     /// The broker that coordinates a group.
@@ -189,7 +186,9 @@ impl super::Core {
         self.save(group, &saved)?;
         let state = self.groups.get_or_create(group, self.now_ms);
         for (topic, partition, committed) in offsets {
-            state.offsets.set(&topic, partition, committed);
+            let key = (group.to_owned(), topic, partition);
+            self.transactions.pending_offsets.supersede(&key);
+            state.offsets.set(&key.1, partition, committed);
         }
         Ok(())
     }
@@ -206,6 +205,10 @@ impl super::Core {
             })
             .collect();
         self.save(group, &saved)?;
+        for (topic, partition) in gone {
+            let key = (group.to_owned(), topic.clone(), *partition);
+            self.transactions.pending_offsets.supersede(&key);
+        }
         if let Some(state) = self.groups.get_mut(group) {
             for (topic, partition) in gone {
                 state.offsets.remove(topic, *partition);
@@ -244,6 +247,7 @@ impl super::Core {
         });
         self.save(group, &saved)?;
         self.groups.by_id.remove(group);
+        self.transactions.pending_offsets.forget(|gone| gone == group);
         Ok(())
     }
 
@@ -288,7 +292,7 @@ impl super::Core {
             let gone: Vec<(String, i32)> = group
                 .offsets
                 .iter()
-                .filter(|(_, _, c)| old(c))
+                .filter(|(t, p, c)| old(c) && !self.transactions.pending_offsets.is_pending(&group.id, t, *p))
                 .map(|(t, p, _)| (t.to_owned(), p))
                 .collect();
             if !gone.is_empty() {
@@ -297,7 +301,8 @@ impl super::Core {
         }
         for (group, gone) in expired {
             let left = self.forget_offsets(&group, &gone);
-            let empty = self.groups.get(&group).is_some_and(|g| g.offsets.is_empty());
+            let empty = self.groups.get(&group).is_some_and(|g| g.offsets.is_empty())
+                && !self.transactions.pending_offsets.has_group(&group);
             if left.is_ok() && empty && self.delete_group(&group).is_err() {
                 tracing::warn!(group, "an expired group was left behind");
             }
@@ -367,21 +372,14 @@ impl super::Core {
         else {
             return Ok(());
         };
+        let count = topic.map_or(1, |topic| topic.partitions.len() as i32);
+        let here = |group: &str| partition_for(group, count) == index;
+        let pending = &mut self.transactions.pending_offsets;
+        pending.forget(here);
         let mut records = Vec::new();
         let chunks = read_all(&*replica.log).map_err(|e| super::admin::storage_refusal(&e))?;
         for (header, batch) in chunks.iter().flat_map(batches).flatten() {
-            if header.is_control() {
-                continue;
-            }
-            for record in batch_records(&batch, MAX_BATCH_BYTES).into_iter().flatten() {
-                if let Some(saved) = record
-                    .key
-                    .as_ref()
-                    .and_then(|k| Saved::read(k, record.value.as_ref()))
-                {
-                    records.push(saved);
-                }
-            }
+            pending.replay(&header, &batch, here, &mut records);
         }
         let revived = replay(&mut self.groups, records, self.now_ms);
         for (group, out) in revived {

@@ -184,7 +184,7 @@ impl super::Core {
                 part.last_stable_offset = stable;
                 part.log_start = replica.log.start_offset();
                 if read_committed {
-                    part.aborted = Some(replica.log.aborted_transactions(wanted.offset, upper));
+                    part.aborted = Some(replica.log.aborted_transactions(wanted.offset, &slice));
                 }
                 part.slice = Some(slice);
             }

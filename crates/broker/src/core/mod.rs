@@ -2,8 +2,8 @@
 //!
 //! [`Core::step`] takes the time and an event and gives effects. Nothing in here has a clock, a random source, a socket
 //! or a file: logs, journal and ids are [`ports`]. What an API key does is in [`crate::api`]; what the cluster *is* is
-//! here, one module each: [`topics`], [`configs`], [`groups`], [`offsets`], [`producers`], [`fetches`], and for several
-//! brokers [`standing`] (leaders and replicas in sync), [`replication`] (followers), [`brokers`] (stop and start) and
+//! here, one module each: [`topics`], [`configs`], [`groups`], [`offsets`], [`producers`], [`transactions`], [`fetches`], and for
+//! several brokers [`standing`] (leaders and replicas in sync), [`replication`] (followers), [`brokers`] (stop and start) and
 //! [`produces`] (acks=all).
 
 pub(crate) mod admin;
@@ -29,6 +29,7 @@ pub(crate) mod telemetry;
 mod tests;
 pub(crate) mod timers;
 pub(crate) mod topics;
+pub(crate) mod transactions;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -46,6 +47,7 @@ use produces::ParkedProduces;
 use replication::Key;
 use timers::{Timer, Timers};
 use topics::Topics;
+use transactions::Transactions;
 
 /// A request that the cluster refuses: Kafka's code, and the message that goes with it where there is one.
 #[derive(Debug, Clone, PartialEq)]
@@ -163,6 +165,7 @@ pub(crate) struct Core {
     pub(crate) configs: Configs,
     pub(crate) groups: Groups,
     pub(crate) producers: ProducerIds,
+    pub(crate) transactions: Transactions,
     pub(crate) fetches: ParkedFetches,
     produces: ParkedProduces,
     /// Partitions whose followers, ISR or high watermark may have to move.
@@ -200,6 +203,7 @@ impl Core {
             configs,
             groups: Groups::default(),
             producers: ProducerIds::default(),
+            transactions: Transactions::default(),
             fetches: ParkedFetches::default(),
             produces: ParkedProduces::default(),
             unsettled: Vec::new(),
@@ -227,7 +231,7 @@ impl Core {
             Event::Tick | Event::Shutdown { keep: false } => {}
             Event::Shutdown { keep: true } => self.close_logs(),
         }
-        self.settle();
+        self.settle_all();
         self.fire_due(now_ms);
         std::mem::take(&mut self.effects)
     }
@@ -240,10 +244,14 @@ impl Core {
         } else {
             Answer::Silent
         };
-        match answer {
-            Answer::Now(response) => self.effects.push(Effect::Reply { to, response }),
-            Answer::Silent => self.effects.push(Effect::NoReply { to }),
-            Answer::Later => {}
+        self.answer(to, answer);
+    }
+
+    /// Lets followers copy and transactions go on, until nothing changes.
+    pub(crate) fn settle_all(&mut self) {
+        self.settle();
+        while self.settle_transactions() {
+            self.settle();
         }
     }
 
@@ -257,13 +265,13 @@ impl Core {
             } else {
                 self.now_ms = at_ms;
                 self.fire(timer);
-                self.settle();
+                self.settle_all();
             }
         }
         self.now_ms = now_ms;
         if clean_up {
             self.fire(Timer::Housekeeping);
-            self.settle();
+            self.settle_all();
         }
     }
 
@@ -282,6 +290,15 @@ impl Core {
         self.effects.push(Effect::Reply { to, response });
     }
 
+    /// Answers a request with what its handler gives.
+    pub(crate) fn answer(&mut self, to: RequestId, answer: Answer) {
+        match answer {
+            Answer::Now(response) => self.reply(to, response),
+            Answer::Silent => self.effects.push(Effect::NoReply { to }),
+            Answer::Later => {}
+        }
+    }
+
     fn fire(&mut self, timer: Timer) {
         match timer {
             Timer::Fetch(request) => self.finish_fetch(request),
@@ -290,6 +307,8 @@ impl Core {
             Timer::Lag { topic, partition } => self.unsettled.push((topic, partition)),
             Timer::Fence { broker, life } => self.fence_vanished(broker, life),
             Timer::Balance => self.balance(),
+            Timer::OpenTransactions => self.abort_timed_out(),
+            Timer::TransactionalIds => self.expire_transactional_ids(),
             Timer::Member { .. } | Timer::Rebalance { .. } | Timer::Sync { .. } => {
                 self.fire_group_timer(&timer);
             }

@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::journal::Record;
 use crate::log::{
-    Append, EpochEnd, LogConfig, LogError, LogSlice, ProduceRules, TimestampOffset, TimestampQuery,
-    ValidBatch,
+    Append, EpochEnd, LogConfig, LogError, LogSlice, NewMarker, ProduceRules, TimestampOffset,
+    TimestampQuery, ValidBatch,
 };
 
 /// One replica's log.
@@ -55,8 +55,14 @@ pub(crate) trait ReplicaLog: Send {
     fn enforce_retention(&mut self, now_ms: i64, high_watermark: i64) -> Result<(), LogError>;
     /// Takes a changed configuration.
     fn set_config(&mut self, config: LogConfig);
-    /// Aborted transactions between two offsets: producer id and first offset.
-    fn aborted_transactions(&self, from: i64, to: i64) -> Vec<(i64, i64)>;
+    /// Says that the coordinator is asked about a producer's transaction; false where it is open already.
+    fn start_verification(&mut self, first: &FirstBatch, now_ms: i64) -> Result<bool, LogError>;
+    /// Ends a transaction as the leader; the offset after the marker.
+    fn append_marker(&mut self, marker: &NewMarker, leader_epoch: i32, now_ms: i64) -> Result<i64, LogError>;
+    /// Records below are on every replica in sync.
+    fn high_watermark_advanced(&mut self, high_watermark: i64);
+    /// Aborted transactions that a reader from `from` on has to know for `slice`: producer id and first offset.
+    fn aborted_transactions(&self, from: i64, slice: &LogSlice) -> Vec<(i64, i64)>;
     /// Producers with state in this log.
     fn active_producers(&self) -> Vec<ActiveProducer>;
     /// Flushes and closes for a clean shutdown.
@@ -67,6 +73,17 @@ pub(crate) trait ReplicaLog: Send {
     fn delete(self: Box<Self>) -> Result<(), LogError>;
 }
 
+/// The first batch of a producer in a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FirstBatch {
+    pub(crate) producer_id: i64,
+    pub(crate) epoch: i16,
+    /// -1 where the coordinator of a group writes.
+    pub(crate) sequence: i32,
+    /// The client has the second protocol (KIP-890): each transaction has an epoch of its own.
+    pub(crate) bumps_epoch: bool,
+}
+
 /// What `DescribeProducers` says of one producer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ActiveProducer {
@@ -74,6 +91,7 @@ pub(crate) struct ActiveProducer {
     pub(crate) epoch: i16,
     pub(crate) last_sequence: i32,
     pub(crate) last_timestamp_ms: i64,
+    pub(crate) coordinator_epoch: i32,
     pub(crate) transaction_start: Option<i64>,
 }
 

@@ -1,6 +1,11 @@
 //! Producer ids: never given out twice, also across restarts. What a producer has written (its sequences) is kept by
 //! each partition's log, as in Kafka.
 
+use kafka_protocol::ResponseError;
+
+use super::Core;
+use super::journal::Record;
+
 /// How many ids are reserved by one record of the journal, as Kafka's controller hands them out.
 const BLOCK: i64 = 1000;
 
@@ -38,6 +43,21 @@ impl ProducerIds {
         let id = self.next;
         self.next += 1;
         id
+    }
+}
+
+impl Core {
+    /// A producer id that nobody has had.
+    ///
+    /// # Errors
+    /// The journal can't be written.
+    pub(crate) fn new_producer_id(&mut self) -> Result<i64, ResponseError> {
+        if let Some(next) = self.producers.needs() {
+            self.journal(&[Record::ProducerIds { next }])
+                .map_err(|refusal| refusal.error)?;
+            self.producers.reserve(next);
+        }
+        Ok(self.producers.allocate())
     }
 }
 

@@ -168,6 +168,7 @@ impl Partition {
         match (ends.min(), self.logs.get_mut(&leader)) {
             (Some(end), Some(replica)) if end > replica.high_watermark => {
                 replica.high_watermark = end;
+                replica.log.high_watermark_advanced(end);
                 true
             }
             _ => false,
@@ -183,6 +184,7 @@ impl Partition {
         for (id, replica) in &mut self.logs {
             if *id != leader && fetches(*id) {
                 replica.high_watermark = committed.min(replica.log.end_offset());
+                replica.log.high_watermark_advanced(replica.high_watermark);
             }
         }
     }

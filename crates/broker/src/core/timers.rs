@@ -27,6 +27,10 @@ pub(crate) enum Timer {
     Fence { broker: i32, life: u64 },
     /// Partitions go back to their preferred leaders.
     Balance,
+    /// Transactions may be open for too long.
+    OpenTransactions,
+    /// Transactional ids may have expired.
+    TransactionalIds,
 }
 
 /// The queue of deadlines, soonest first.

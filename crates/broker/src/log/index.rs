@@ -200,6 +200,19 @@ impl<E: Entry> Index<E> {
         }
     }
 
+    /// The first entry for which `before` does not hold.
+    pub(super) fn first_not(
+        &self,
+        file: Option<&File>,
+        before: impl Fn(&E) -> bool,
+    ) -> io::Result<Option<E>> {
+        if self.last.is_none_or(|last| before(&last)) {
+            return Ok(None);
+        }
+        let at = partition_point(self.len(), |i| self.entry(i, file), before)?;
+        self.entry(at, file).map(Some)
+    }
+
     /// Keeps the leading entries for which `keep` holds.
     pub(super) fn truncate(&mut self, file: Option<&File>, keep: impl Fn(&E) -> bool) -> io::Result<()> {
         let kept = partition_point(self.len(), |i| self.entry(i, file), keep)?;

@@ -45,8 +45,8 @@ pub use files::FileCache;
 pub use maintain::{FlushTask, Retired};
 pub use partition::{Append, Appended, PartitionLog};
 pub use producers::{
-    BatchMeta, CACHED_BATCHES, CompletedTxn, EndTxnMarker, ProducerEntry, ProducerError, ProducerStates,
-    Sequence,
+    BatchMeta, CACHED_BATCHES, CompletedTxn, EndTxnMarker, NewMarker, ProducerEntry, ProducerError,
+    ProducerStates, Sequence, Verifications,
 };
 pub use read::{LogSlice, TimestampOffset, TimestampQuery};
 pub use record::{RecordView, batch_records};

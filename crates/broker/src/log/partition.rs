@@ -9,11 +9,11 @@ use super::dir::{LEADER_EPOCHS, PARTITION_METADATA, partition_metadata};
 use super::epochs::{EpochEnd, LeaderEpochs};
 use super::error::LogError;
 use super::files::replace;
-use super::producers::{EndTxnMarker, ProducerStates, Sequence};
+use super::producers::{EndTxnMarker, NewMarker, ProducerError, ProducerStates, Sequence, Verifications};
 use super::record::batch_records;
 use super::segment::{Place, Segment};
 use super::txn_index;
-use super::validate::ValidBatch;
+use super::validate::{BatchOptions, NewRecord, ValidBatch, build_batch};
 
 /// What an append did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +60,7 @@ pub struct PartitionLog {
     pub(super) recovery_point: i64,
     pub(super) epochs: LeaderEpochs,
     pub(super) producers: ProducerStates,
+    pub(super) verifications: Verifications,
     /// `partition.metadata` is there; it is written with the first batch, as Kafka does.
     pub(super) has_metadata: bool,
     pub(super) unflushed_records: u64,
@@ -114,7 +115,9 @@ impl PartitionLog {
 
     /// Forgets producers that have been silent for `producer_expiration_ms`.
     pub fn expire_producers(&mut self, now_ms: i64) {
-        self.producers.expire(now_ms, self.config.producer_expiration_ms);
+        let expiration_ms = self.config.producer_expiration_ms;
+        self.producers.expire(now_ms, expiration_ms);
+        self.verifications.expire(now_ms, expiration_ms);
     }
 
     /// The last stable offset under this high watermark.
@@ -145,11 +148,80 @@ impl PartitionLog {
         Ok(())
     }
 
-    /// Appends one batch as leader: gives it its offsets, the epoch and, under LogAppendTime, the time.
+    /// Records below are on every replica in sync: ended transactions are told apart from those that may come back.
+    pub fn high_watermark_advanced(&mut self, high_watermark: i64) {
+        self.producers.high_watermark_advanced(high_watermark);
+    }
+
+    /// Says that the transaction coordinator is asked about the first batch of a producer's transaction; without it,
+    /// the batch is refused. False where a transaction is open already, so that nobody needs to be asked (KIP-890).
+    ///
+    /// # Errors
+    /// The epoch is older than the log's.
+    pub fn start_verification(
+        &mut self,
+        producer_id: i64,
+        epoch: i16,
+        sequence: i32,
+        bumps_epoch: bool,
+        now_ms: i64,
+    ) -> Result<bool, LogError> {
+        if let Some(entry) = self
+            .producers
+            .get(producer_id)
+            .filter(|known| epoch < known.epoch)
+        {
+            return Err(ProducerError::Fenced {
+                producer_id,
+                epoch,
+                current: entry.epoch,
+            }
+            .into());
+        }
+        if self.producers.has_open_txn(producer_id, epoch) {
+            return Ok(false);
+        }
+        self.verifications
+            .start(producer_id, epoch, sequence, bumps_epoch, now_ms);
+        Ok(true)
+    }
+
+    /// Ends a transaction as leader.
+    pub fn append_marker(
+        &mut self,
+        new: &NewMarker,
+        leader_epoch: i32,
+        now_ms: i64,
+    ) -> Result<Appended, LogError> {
+        self.producers.check_marker(new)?;
+        let (key, value) = new.marker.encode();
+        let record = NewRecord {
+            timestamp_ms: now_ms,
+            key: Some(key),
+            value: Some(value),
+        };
+        let options = BatchOptions {
+            producer_id: new.producer_id,
+            producer_epoch: new.producer_epoch,
+            transactional: true,
+            control: true,
+            ..BatchOptions::default()
+        };
+        let batch = build_batch(&[record], options)?;
+        let (header, head) = batch.place(self.end_offset, leader_epoch, now_ms);
+        self.write(&header, [&head, batch.records()], Some(new.marker), now_ms)?;
+        Ok(Appended {
+            base_offset: header.base_offset,
+            last_offset: header.last_offset(),
+            log_append_time_ms: None,
+            log_start_offset: self.log_start,
+        })
+    }
+
+    /// Appends one batch of records as leader: gives it its offsets, the epoch and, under LogAppendTime, the time.
     pub fn append(&mut self, batch: &ValidBatch, leader_epoch: i32, now_ms: i64) -> Result<Append, LogError> {
-        let marker = marker_of(batch.header(), batch.bytes())?;
         let append_time = |time| (batch.timestamp_type() == TimestampType::LogAppendTime).then_some(time);
-        if let Sequence::Duplicate(known) = self.producers.check(batch.header(), marker)? {
+        if let Sequence::Duplicate(known) = self.producers.check(batch.header(), &self.verifications)? {
             return Ok(Append::Duplicate {
                 base_offset: known.base_offset(),
                 log_append_time_ms: append_time(known.timestamp),
@@ -157,7 +229,7 @@ impl PartitionLog {
             });
         }
         let (header, head) = batch.place(self.end_offset, leader_epoch, now_ms);
-        self.write(&header, [&head, batch.records()], marker, now_ms)?;
+        self.write(&header, [&head, batch.records()], None, now_ms)?;
         Ok(Append::Written(Appended {
             base_offset: header.base_offset,
             last_offset: header.last_offset(),
@@ -240,6 +312,7 @@ impl PartitionLog {
             return Err(error);
         }
         self.end_offset = header.next_offset();
+        self.verifications.appended(header);
         if let Some(completed) = self.producers.update(header, marker).filter(|txn| txn.aborted) {
             txn_index::append_completed(
                 &self.place,

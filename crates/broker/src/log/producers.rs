@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::ResponseError;
 use thiserror::Error;
 
@@ -57,6 +58,31 @@ pub enum ProducerError {
         /// The producer.
         producer_id: i64,
     },
+    /// A transactional batch of which the transaction coordinator knows nothing (KIP-890).
+    #[error("Record was not part of an ongoing transaction")]
+    NotVerified,
+    /// A producer of the second transaction protocol starts with another sequence number than 0.
+    #[error(
+        "Invalid sequence number for producer {producer_id}: {sequence} (incoming seq. number). Expected sequence 0 for transactions v2 idempotent producer with no existing state."
+    )]
+    FirstSequence {
+        /// The producer.
+        producer_id: i64,
+        /// First sequence number of the batch.
+        sequence: i32,
+    },
+    /// A batch overtakes an earlier one that was refused.
+    #[error(
+        "Out of order sequence number for producer {producer_id}: {sequence} (incoming seq. number), {earliest} (earliest seen sequence)"
+    )]
+    Overtakes {
+        /// The producer.
+        producer_id: i64,
+        /// First sequence number of the batch.
+        sequence: i32,
+        /// The smallest first sequence number that was tried.
+        earliest: i32,
+    },
     /// A marker of a coordinator that is no longer the one.
     #[error("Invalid coordinator epoch for producerId {producer_id}: {epoch} (zombie), {current} (current)")]
     CoordinatorFenced {
@@ -73,11 +99,12 @@ impl ProducerError {
     /// The error code of the Produce response.
     pub fn code(&self) -> ResponseError {
         match self {
-            Self::OutOfOrder { .. } | Self::NewEpochSequence { .. } => {
-                ResponseError::OutOfOrderSequenceNumber
-            }
+            Self::OutOfOrder { .. }
+            | Self::NewEpochSequence { .. }
+            | Self::FirstSequence { .. }
+            | Self::Overtakes { .. } => ResponseError::OutOfOrderSequenceNumber,
             Self::Fenced { .. } => ResponseError::InvalidProducerEpoch,
-            Self::NotTransactional { .. } => ResponseError::InvalidTxnState,
+            Self::NotTransactional { .. } | Self::NotVerified => ResponseError::InvalidTxnState,
             Self::CoordinatorFenced { .. } => ResponseError::TransactionCoordinatorFenced,
         }
     }
@@ -165,6 +192,90 @@ impl EndTxnMarker {
     }
 }
 
+/// A marker that is to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewMarker {
+    /// The producer whose transaction ends.
+    pub producer_id: i64,
+    /// The epoch that holds from now on.
+    pub producer_epoch: i16,
+    /// Commit or abort, and who says so.
+    pub marker: EndTxnMarker,
+    /// The transaction is of the second protocol (`transaction.version` 2): its epoch must be a new one.
+    pub bumps_epoch: bool,
+}
+
+impl EndTxnMarker {
+    /// Key and value of the control record.
+    pub fn encode(self) -> (Bytes, Bytes) {
+        let mut value = BytesMut::with_capacity(6);
+        value.put_i16(0);
+        value.put_i32(self.coordinator_epoch);
+        (
+            Bytes::copy_from_slice(&[0, 0, 0, u8::from(self.commit)]),
+            value.freeze(),
+        )
+    }
+}
+
+/// A transactional batch that the transaction coordinator is being asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Verification {
+    epoch: i16,
+    /// The smallest first sequence number that was tried in this epoch.
+    earliest: i32,
+    bumps_epoch: bool,
+    since_ms: i64,
+}
+
+/// First appends to a transaction, each with the coordinator's word for it (KIP-890). Not part of what the log tells:
+/// a restart forgets it, and the producer asks again.
+#[derive(Debug, Default)]
+pub struct Verifications {
+    by_producer: HashMap<i64, Verification>,
+}
+
+impl Verifications {
+    /// Takes note that the coordinator is asked about a batch.
+    pub fn start(&mut self, producer_id: i64, epoch: i16, sequence: i32, bumps_epoch: bool, now_ms: i64) {
+        let entry = self.by_producer.entry(producer_id).or_insert(Verification {
+            epoch,
+            earliest: sequence,
+            bumps_epoch,
+            since_ms: now_ms,
+        });
+        if epoch > entry.epoch {
+            (entry.epoch, entry.earliest) = (epoch, sequence);
+        } else if epoch == entry.epoch {
+            entry.earliest = entry.earliest.min(sequence);
+        }
+    }
+
+    fn get(&self, producer_id: i64) -> Option<&Verification> {
+        self.by_producer.get(&producer_id)
+    }
+
+    /// A batch is in the log: the transaction is open or over, and needs no word any more.
+    pub fn appended(&mut self, header: &BatchHeader) {
+        if !header.is_transactional() {
+            return;
+        }
+        // A marker of the epoch that the next transaction of the second protocol has must not end that one.
+        let next_started = self.get(header.producer_id).is_some_and(|entry| {
+            entry.bumps_epoch && header.is_control() && entry.epoch == header.producer_epoch
+        });
+        if !next_started {
+            self.by_producer.remove(&header.producer_id);
+        }
+    }
+
+    /// Forgets what was never followed by a batch.
+    pub fn expire(&mut self, now_ms: i64, expiration_ms: i64) {
+        self.by_producer
+            .retain(|_, entry| now_ms.saturating_sub(entry.since_ms) < expiration_ms);
+    }
+}
+
 /// May a batch be appended?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sequence {
@@ -213,54 +324,69 @@ impl ProducerStates {
         self.producers.is_empty()
     }
 
-    /// May the leader append this batch? A batch without a producer id always may.
-    pub fn check(
-        &self,
-        header: &BatchHeader,
-        marker: Option<EndTxnMarker>,
-    ) -> Result<Sequence, ProducerError> {
-        let Some(entry) = self
-            .producers
-            .get(&header.producer_id)
-            .filter(|_| header.has_producer())
-        else {
+    /// May the leader append this batch of records? A batch without a producer id always may.
+    pub fn check(&self, header: &BatchHeader, verified: &Verifications) -> Result<Sequence, ProducerError> {
+        if !header.has_producer() {
             return Ok(Sequence::Next);
-        };
-        let (producer_id, epoch) = (header.producer_id, header.producer_epoch);
-        if let Some(marker) = marker {
-            return check_marker(entry, header, marker);
         }
-        if let Some(batch) = duplicate(entry, header) {
+        let entry = self.producers.get(&header.producer_id);
+        let from_client = header.base_sequence >= 0;
+        if let Some(batch) = entry
+            .filter(|_| from_client)
+            .and_then(|entry| duplicate(entry, header))
+        {
             return Ok(Sequence::Duplicate(batch));
         }
-        if epoch < entry.epoch {
+        let (producer_id, epoch) = (header.producer_id, header.producer_epoch);
+        if let Some(entry) = entry.filter(|entry| epoch < entry.epoch) {
             return Err(ProducerError::Fenced {
                 producer_id,
                 epoch,
                 current: entry.epoch,
             });
         }
-        let (sequence, last) = (header.base_sequence, entry.last_sequence());
-        if epoch != entry.epoch {
-            if sequence != 0 && entry.epoch != -1 {
-                return Err(ProducerError::NewEpochSequence {
-                    producer_id,
-                    epoch,
-                    sequence,
-                    current: entry.epoch,
-                });
-            }
-        } else if entry.epoch != -1 && !follows(last, sequence) {
-            return Err(ProducerError::OutOfOrder {
-                producer_id,
-                sequence,
-                last,
-            });
+        let verification = verified.get(producer_id);
+        if header.is_transactional() && !self.has_open_txn(producer_id, epoch) && verification.is_none() {
+            return Err(ProducerError::NotVerified);
         }
-        if entry.txn_first_offset.is_some() && !header.is_transactional() {
+        if from_client {
+            check_sequence(entry, header, verification)?;
+        }
+        if entry.is_some_and(|entry| entry.txn_first_offset.is_some()) && !header.is_transactional() {
             return Err(ProducerError::NotTransactional { producer_id });
         }
         Ok(Sequence::Next)
+    }
+
+    /// May the leader append this marker?
+    pub fn check_marker(&self, new: &NewMarker) -> Result<(), ProducerError> {
+        let Some(entry) = self.producers.get(&new.producer_id) else {
+            return Ok(());
+        };
+        let (producer_id, epoch) = (new.producer_id, new.producer_epoch);
+        // The second protocol ends each transaction with a new epoch; the same one is a marker that comes again.
+        let again = epoch == entry.epoch && (entry.txn_first_offset.is_none() || epoch == i16::MAX);
+        if epoch < entry.epoch || (new.bumps_epoch && epoch == entry.epoch && !again) {
+            return Err(ProducerError::Fenced {
+                producer_id,
+                epoch,
+                current: entry.epoch,
+            });
+        }
+        if new.marker.coordinator_epoch < entry.coordinator_epoch {
+            return Err(ProducerError::CoordinatorFenced {
+                producer_id,
+                epoch: new.marker.coordinator_epoch,
+                current: entry.coordinator_epoch,
+            });
+        }
+        Ok(())
+    }
+
+    /// Has the producer a transaction open in this log, in this epoch.
+    pub fn has_open_txn(&self, producer_id: i64, epoch: i16) -> bool {
+        self.get(producer_id)
+            .is_some_and(|entry| entry.epoch == epoch && entry.txn_first_offset.is_some())
     }
 
     /// Takes note of a batch that is now in the log. A marker that ends a transaction gives it back.
@@ -358,28 +484,49 @@ impl ProducerStates {
     }
 }
 
-fn check_marker(
-    entry: &ProducerEntry,
+fn check_sequence(
+    entry: Option<&ProducerEntry>,
     header: &BatchHeader,
-    marker: EndTxnMarker,
-) -> Result<Sequence, ProducerError> {
-    let producer_id = header.producer_id;
-    if header.producer_epoch < entry.epoch {
-        return Err(ProducerError::Fenced {
+    verification: Option<&Verification>,
+) -> Result<(), ProducerError> {
+    let (producer_id, epoch, sequence) = (header.producer_id, header.producer_epoch, header.base_sequence);
+    if let Some(verification) = verification {
+        let empty = entry.is_none_or(|entry| entry.batches.is_empty());
+        if verification.bumps_epoch && sequence != 0 && empty {
+            return Err(ProducerError::FirstSequence {
+                producer_id,
+                sequence,
+            });
+        }
+        if sequence > verification.earliest {
+            return Err(ProducerError::Overtakes {
+                producer_id,
+                sequence,
+                earliest: verification.earliest,
+            });
+        }
+    }
+    let Some(entry) = entry.filter(|entry| entry.epoch != -1) else {
+        return Ok(());
+    };
+    let last = entry.last_sequence();
+    if epoch != entry.epoch {
+        if sequence != 0 {
+            return Err(ProducerError::NewEpochSequence {
+                producer_id,
+                epoch,
+                sequence,
+                current: entry.epoch,
+            });
+        }
+    } else if !follows(last, sequence) {
+        return Err(ProducerError::OutOfOrder {
             producer_id,
-            epoch: header.producer_epoch,
-            current: entry.epoch,
+            sequence,
+            last,
         });
     }
-    if marker.coordinator_epoch < entry.coordinator_epoch {
-        let (epoch, current) = (marker.coordinator_epoch, entry.coordinator_epoch);
-        return Err(ProducerError::CoordinatorFenced {
-            producer_id,
-            epoch,
-            current,
-        });
-    }
-    Ok(Sequence::Next)
+    Ok(())
 }
 
 fn duplicate(entry: &ProducerEntry, header: &BatchHeader) -> Option<BatchMeta> {

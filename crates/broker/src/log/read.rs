@@ -21,6 +21,8 @@ pub struct LogSlice {
     file: Option<Arc<File>>,
     position: u64,
     bytes: u32,
+    /// Base offset of the segment.
+    segment: i64,
 }
 
 impl LogSlice {
@@ -28,6 +30,7 @@ impl LogSlice {
         file: None,
         position: 0,
         bytes: 0,
+        segment: 0,
     };
 
     /// Number of bytes.
@@ -123,6 +126,7 @@ impl PartitionLog {
                 file,
                 position: u64::from(first.position),
                 bytes: there.min(wanted),
+                segment: segment.base_offset,
             });
         }
         Ok(LogSlice::EMPTY)
@@ -217,14 +221,26 @@ impl PartitionLog {
             file: Some(file),
             position: u64::from(position),
             bytes: header.size as u32,
+            segment: segment.base_offset,
         };
         let path = self.place.path(segment.base_offset, LOG);
         let bytes = slice.read().map_err(LogError::io("read", &path))?;
         Ok(batch_records(&bytes, self.config.max_decompressed_bytes)?)
     }
 
-    /// Aborted transactions that a reader of the offsets `from` (inclusive) to `upper` (exclusive) has to know.
-    pub fn aborted_transactions(&self, from: i64, upper: i64) -> Result<Vec<AbortedTxn>, LogError> {
-        txn_index::collect(&self.place, &self.segments[self.segment_at(from)..], from, upper)
+    /// Aborted transactions that a reader has to know who asked for `from` and gets `slice`. As in Kafka, the upper
+    /// bound is what the offset index says, so that there may be some more than the bytes have.
+    pub fn aborted_transactions(&self, from: i64, slice: &LogSlice) -> Result<Vec<AbortedTxn>, LogError> {
+        if slice.is_empty() {
+            return Ok(Vec::new());
+        }
+        let at = self.segment_at(slice.segment);
+        let end = slice.position + u64::from(slice.bytes);
+        let next = self.segments.get(at + 1).map(|next| next.base_offset);
+        let upper = self.segments[at]
+            .indexed_from(&self.place, end)?
+            .or(next)
+            .unwrap_or(self.end_offset);
+        txn_index::collect(&self.place, &self.segments[at..], from, upper)
     }
 }

@@ -12,7 +12,7 @@ use super::epochs::LeaderEpochs;
 use super::error::LogError;
 use super::files::FileCache;
 use super::partition::{PartitionLog, marker_of};
-use super::producers::ProducerStates;
+use super::producers::{ProducerStates, Verifications};
 use super::scan::{Scan, ScanError};
 use super::segment::{LOG, Place, Segment};
 use super::{snapshot, txn_index};
@@ -67,6 +67,7 @@ impl PartitionLog {
             recovery_point: known.log_start,
             epochs: LeaderEpochs::default(),
             producers: ProducerStates::default(),
+            verifications: Verifications::default(),
             has_metadata: false,
             unflushed_records: 0,
             offline: false,

@@ -359,6 +359,18 @@ impl Segment {
         self.find(place, from, |header| header.last_offset() >= offset)
     }
 
+    /// The offset of the first index entry for `position` or a later one.
+    pub(super) fn indexed_from(&self, place: &Place, position: u64) -> Result<Option<i64>, LogError> {
+        let index = self.index_file(place, &self.offsets, OFFSET_INDEX, self.offsets_id)?;
+        let path = place.path(self.base_offset, OFFSET_INDEX);
+        let before = |entry: &OffsetEntry| u64::from(entry.position) < position;
+        let entry = self
+            .offsets
+            .first_not(index.as_deref(), before)
+            .map_err(LogError::io("read", &path))?;
+        Ok(entry.map(|entry| self.base_offset + i64::from(entry.relative_offset)))
+    }
+
     /// The first batch, from the one that starts at `position`, that `wanted` takes.
     pub(super) fn find(
         &self,

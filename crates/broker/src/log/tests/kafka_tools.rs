@@ -20,7 +20,7 @@ fn write_all_kinds(bench: &Bench) {
         }
         let sequence = turn as i32 * 3;
         append(&mut log, &super::producers::produced(1, 0, sequence, true));
-        append(&mut log, &super::producers::marker(1, 0, turn % 2 == 0));
+        super::producers::end(&mut log, 1, 0, turn % 2 == 0, false).unwrap();
     }
     assert!(log.segment_count() > 5);
     log.close().unwrap();

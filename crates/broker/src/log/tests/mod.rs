@@ -67,6 +67,12 @@ pub(super) fn batch_at(name: &str, count: usize, timestamp_ms: i64) -> ValidBatc
 }
 
 pub(super) fn append(log: &mut PartitionLog, batch: &ValidBatch) -> Appended {
+    let header = batch.header();
+    if header.is_transactional() {
+        let (id, epoch) = (header.producer_id, header.producer_epoch);
+        log.start_verification(id, epoch, header.base_sequence, false, NOW)
+            .unwrap();
+    }
     match log.append(batch, 0, NOW).unwrap() {
         Append::Written(appended) => appended,
         Append::Duplicate { .. } => panic!("a duplicate"),

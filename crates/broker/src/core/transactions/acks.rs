@@ -1,0 +1,83 @@
+//! Appends that the cluster itself makes with `acks=all`: what comes after them waits until they are on every replica
+//! in sync.
+
+use std::sync::Arc;
+
+use kafka_protocol::ResponseError;
+use uuid::Uuid;
+
+use crate::core::Core;
+use crate::core::topics::Partition;
+
+/// What is done once an append holds, or has failed.
+pub(crate) type Then = Box<dyn FnOnce(&mut Core, Result<(), ResponseError>) + Send>;
+
+/// An append by the partition's leader.
+#[derive(Debug, Clone)]
+pub(crate) struct Appended {
+    pub(crate) topic: Arc<str>,
+    pub(crate) topic_id: Uuid,
+    pub(crate) partition: i32,
+    pub(crate) leader_epoch: i32,
+    /// The offset after it.
+    pub(crate) end_offset: i64,
+}
+
+/// Appends that wait.
+#[derive(Default)]
+pub(crate) struct Acks {
+    waiting: Vec<(Appended, Then)>,
+}
+
+impl Core {
+    /// Does `then` once the append is on every replica in sync; at once where it is already.
+    pub(crate) fn when_replicated(
+        &mut self,
+        appended: Appended,
+        then: impl FnOnce(&mut Core, Result<(), ResponseError>) + Send + 'static,
+    ) {
+        match self.is_replicated(&appended) {
+            Some(result) => then(self, result),
+            None => self.transactions.acks.waiting.push((appended, Box::new(then))),
+        }
+    }
+
+    /// Goes on with what is replicated by now, or never will be. Says whether there was any.
+    pub(crate) fn settle_acks(&mut self) -> bool {
+        let mut any = false;
+        let mut at = 0;
+        while at < self.transactions.acks.waiting.len() {
+            let Some(result) = self.is_replicated(&self.transactions.acks.waiting[at].0) else {
+                at += 1;
+                continue;
+            };
+            let (_, then) = self.transactions.acks.waiting.remove(at);
+            then(self, result);
+            any = true;
+        }
+        any
+    }
+
+    fn is_replicated(&self, appended: &Appended) -> Option<Result<(), ResponseError>> {
+        let partition = self
+            .topics
+            .get(&appended.topic)
+            .filter(|topic| topic.id == appended.topic_id)
+            .and_then(|topic| topic.partitions.get(appended.partition as usize));
+        let Some(partition) = partition else {
+            return Some(Err(ResponseError::UnknownTopicOrPartition));
+        };
+        let Some(replica) = leader_of(partition) else {
+            return Some(Err(ResponseError::NotLeaderOrFollower));
+        };
+        if partition.leader_epoch != appended.leader_epoch {
+            return Some(Err(ResponseError::NotLeaderOrFollower));
+        }
+        (replica.high_watermark >= appended.end_offset).then_some(Ok(()))
+    }
+}
+
+/// The leader's copy, where there is a leader.
+pub(crate) fn leader_of(partition: &Partition) -> Option<&crate::core::topics::Replica> {
+    partition.led_by(partition.leader)
+}
