@@ -22,10 +22,13 @@ pub(super) fn look(check: &GroupCheck, context: &mut CheckContext) -> Result<Fin
     if gone {
         return missing(name, context);
     }
-    let members = match context.admin().group(name)? {
-        Some(group) => group.members.len() as u64,
-        None => 0,
-    };
+    let group = context.admin().group(name)?;
+    let held = group.as_ref().map_or(&[][..], |group| &group.members);
+    let members = held.len() as u64;
+    let idle = held.iter().filter(|member| member.assignment.is_empty()).count() as u64;
+    let settled = group
+        .as_ref()
+        .is_none_or(|group| group.state == GroupState::Stable);
     if let Some(topic) = &check.topic
         && let Some(finding) = offsets(check, topic, members, context)?
     {
@@ -41,6 +44,17 @@ pub(super) fn look(check: &GroupCheck, context: &mut CheckContext) -> Result<Fin
         } else {
             format!("Start a consumer with --group {name} in another terminal.")
         }));
+    }
+    if let Some(wanted) = check.idle.map(u64::from) {
+        if !settled {
+            return Ok(Finding::fail(format!("{name} is dividing the partitions anew")));
+        }
+        if wanted != idle {
+            return Ok(Finding::fail(format!(
+                "{idle} of {} of {name} without a partition, and this step needs {wanted}",
+                count(members, "member")
+            )));
+        }
     }
     Ok(Finding::pass(match members {
         0 => "no member now".to_string(),

@@ -127,6 +127,12 @@ fn group(check: &GroupCheck) -> String {
     if let Some(members) = check.members {
         parts.push(format!("has {}", count(u64::from(members), "member")));
     }
+    if let Some(idle) = check.idle {
+        parts.push(match idle {
+            0 => "has a partition for each member".to_string(),
+            idle => format!("has {} without a partition", count(u64::from(idle), "member")),
+        });
+    }
     format!("group {name} {}", list(&parts))
 }
 

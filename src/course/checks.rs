@@ -149,6 +149,8 @@ pub struct GroupCheck {
     pub committed: BTreeMap<String, u64>,
     /// So many members now.
     pub members: Option<u32>,
+    /// How many of its members have no partition.
+    pub idle: Option<u32>,
     /// The line with the box, if the lab's own wording is not right.
     pub label: Option<String>,
     /// Added to what a failing check says.

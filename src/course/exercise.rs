@@ -784,19 +784,24 @@ fn incomplete(kind: &CheckKind) -> Option<(String, String)> {
                 "write: starts = { \"0\" = 20 }",
             )
         }
-        CheckKind::Group(check) if check.topic.is_none() && check.members.is_none() => fail(
-            "this check doesn't name the topic that the group reads",
-            "write: topic = \"…\"",
-        ),
+        CheckKind::Group(check)
+            if check.topic.is_none() && check.members.is_none() && check.idle.is_none() =>
+        {
+            fail(
+                "this check doesn't name the topic that the group reads",
+                "write: topic = \"…\"",
+            )
+        }
         CheckKind::Group(check)
             if check.read.is_none()
                 && check.lag.is_none()
                 && check.committed.is_empty()
-                && check.members.is_none() =>
+                && check.members.is_none()
+                && check.idle.is_none() =>
         {
             fail(
                 "this check asks nothing about the group",
-                "add read, lag, committed or members",
+                "add read, lag, committed, members or idle",
             )
         }
         CheckKind::Group(check) if check.committed.keys().any(|key| key.parse::<u32>().is_err()) => fail(

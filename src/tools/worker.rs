@@ -33,7 +33,7 @@ pub(super) static TOOL: Tool = Tool {
     },
 };
 
-static FLAGS: [Flag; 11] = [
+static FLAGS: [Flag; 12] = [
     flag("from", Takes::Topic, "The topic to read, from its beginning."),
     flag(
         "to",
@@ -43,13 +43,19 @@ static FLAGS: [Flag; 11] = [
     flag("group", Takes::Group, "The group to read in."),
     flag(
         "commit",
-        Takes::OneOf(&["before", "after"]),
-        "Commit each record's offset before its work or after it.",
+        Takes::OneOf(&["before", "after", "auto"]),
+        "Commit each record's offset before its work or after it, or let the client commit every second.",
+    ),
+    flag(
+        "work-ms",
+        Takes::Number("ms"),
+        "How long the work on each record takes.",
     ),
     flag(
         "crash-after",
         Takes::Number("count"),
-        "At this record, counted from the start, crash between commit and work, as kill -9 would.",
+        "At this record, counted from the start, crash as kill -9 would: between commit and work; with auto, \
+         before the work is done.",
     ),
     flag(
         "max-messages",
@@ -80,6 +86,15 @@ const SAY_WAITING: Duration = Duration::from_secs(1);
 enum Commit {
     Before,
     After,
+    Auto,
+}
+
+/// What is done for a record, in the order that `--commit` asks for.
+enum Act {
+    Commit,
+    Work,
+    /// At the record of `--crash-after`, and at no other.
+    Crash,
 }
 
 /// The outcome of the last record that was sent.
@@ -107,9 +122,10 @@ fn run(args: &Args, io: &mut ToolIo<'_>) -> Ran {
     let commit = match args.one("commit")?.unwrap_or_default() {
         "before" => Commit::Before,
         "after" => Commit::After,
+        "auto" => Commit::Auto,
         other => {
             return Err(Failure::Usage(format!(
-                "--commit takes before or after, not '{other}'"
+                "--commit takes before, after or auto, not '{other}'"
             )));
         }
     };
@@ -118,7 +134,7 @@ fn run(args: &Args, io: &mut ToolIo<'_>) -> Ran {
     let group = args.one("group")?.unwrap_or_default();
     let delivery = Delivery::default();
     let mut worker = Worker {
-        consumer: consumer(&target, group)?,
+        consumer: consumer(&target, group, commit)?,
         producer: target
             .client_config()
             .set("client.id", "worker")
@@ -131,6 +147,7 @@ fn run(args: &Args, io: &mut ToolIo<'_>) -> Ran {
         to: args.one("to")?.unwrap_or_default().to_owned(),
         target,
         commit,
+        work_time: Duration::from_millis(args.number("work-ms")?.unwrap_or(0)),
         crash_after: args.number("crash-after")?,
         count: 0,
     };
@@ -147,13 +164,15 @@ fn run(args: &Args, io: &mut ToolIo<'_>) -> Ran {
     outcome
 }
 
-fn consumer(target: &Target, group: &str) -> Result<BaseConsumer, Failure> {
+fn consumer(target: &Target, group: &str, commit: Commit) -> Result<BaseConsumer, Failure> {
+    let auto = if commit == Commit::Auto { "true" } else { "false" };
     target
         .client_config()
         .set("client.id", "worker")
         .set("group.id", target.real(group))
-        .set("enable.auto.commit", "false")
-        .set("enable.auto.offset.store", "false")
+        .set("enable.auto.commit", auto)
+        .set("enable.auto.offset.store", auto)
+        .set("auto.commit.interval.ms", "1000")
         .set("auto.offset.reset", "earliest")
         .set("session.timeout.ms", SESSION_TIMEOUT_MS)
         .set("heartbeat.interval.ms", "1000")
@@ -170,6 +189,7 @@ struct Worker {
     to: String,
     target: Target,
     commit: Commit,
+    work_time: Duration,
     crash_after: Option<u64>,
     count: u64,
 }
@@ -222,29 +242,47 @@ impl Worker {
         self.count += 1;
         let crash = self.crash_after == Some(self.count);
         write!(io.stdout, "{shown}-{partition} offset {offset}: ")?;
-        for (step, what) in [
-            (self.commit == Commit::Before, "first"),
-            (self.commit == Commit::After, "second"),
-        ] {
-            if step {
-                self.commit(place)?;
-                write!(io.stdout, "committed {}", offset + 1)?;
-            } else {
-                self.write(record)?;
-                write!(io.stdout, "work done, a record in {}", self.to)?;
+        let acts: &[Act] = match self.commit {
+            Commit::Before => &[Act::Commit, Act::Crash, Act::Work],
+            Commit::After => &[Act::Work, Act::Crash, Act::Commit],
+            Commit::Auto => &[Act::Crash, Act::Work],
+        };
+        let mut separator = "";
+        for act in acts {
+            match act {
+                Act::Crash if crash => {
+                    if self.commit == Commit::Auto {
+                        self.labour(io);
+                    }
+                    writeln!(io.stdout, "{separator}crash")?;
+                    io.stdout.flush()?;
+                    vanish();
+                }
+                Act::Crash => continue,
+                Act::Commit => {
+                    self.commit(place)?;
+                    write!(io.stdout, "{separator}committed {}", offset + 1)?;
+                }
+                Act::Work => {
+                    self.labour(io);
+                    self.write(record)?;
+                    write!(io.stdout, "{separator}work done, a record in {}", self.to)?;
+                }
             }
-            if what == "first" && crash {
-                writeln!(io.stdout, " ... crash")?;
-                io.stdout.flush()?;
-                vanish();
-            }
-            if what == "first" {
-                write!(io.stdout, "; ")?;
-            }
+            io.stdout.flush()?;
+            separator = "; ";
         }
         writeln!(io.stdout)?;
         io.stdout.flush()?;
         Ok(())
+    }
+
+    /// The time that the work takes; Ctrl-C makes it short.
+    fn labour(&self, io: &ToolIo<'_>) {
+        let end = Instant::now() + self.work_time;
+        while Instant::now() < end && !io.cancel.is_cancelled() {
+            std::thread::park_timeout(SLICE.min(end.saturating_duration_since(Instant::now())));
+        }
     }
 
     fn commit(&self, (topic, partition, offset): &(String, i32, i64)) -> Ran {
