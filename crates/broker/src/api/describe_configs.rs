@@ -1,4 +1,4 @@
-//! `DescribeConfigs` of topics and brokers.
+//! `DescribeConfigs` of topics, brokers, groups, client metrics and broker loggers.
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::describe_configs_response::{
@@ -13,18 +13,16 @@ use crate::api::shape::{
     all, since,
 };
 use crate::api::{Answer, Aside, Handler};
-use crate::core::configs::{Described, Type};
+use crate::core::client_metrics::describe_metrics;
+use crate::core::config_docs::documentation;
+use crate::core::configs::{Described, Scope, Source, Type};
+use crate::core::group_configs::describe_group;
 use crate::core::topics::check_name;
-use crate::core::{Caller, Core, Refusal};
+use crate::core::{Caller, Core, Refusal, loggers};
 
-/// A topic, in the protocol's numbers.
-pub(crate) const TOPIC: i8 = 2;
-/// A broker.
-pub(crate) const BROKER: i8 = 4;
-/// A broker's loggers.
-pub(crate) const BROKER_LOGGER: i8 = 8;
-/// A group.
-pub(crate) const GROUP: i8 = 32;
+/// What Kafka says of a request that its broker can't make sense of.
+const MALFORMED: &str = "This most likely occurs because of a request being malformed by the client library or the \
+                         message was sent to an incompatible broker. See the broker logs for more details.";
 
 pub(crate) struct Api;
 
@@ -32,7 +30,7 @@ impl Handler for Api {
     type Wire = DescribeConfigsRequest;
     type Call = DescribeConfigsRequest;
     const VERSIONS: (i16, i16) = (1, 4);
-    const NOTE: &'static str = "topics and brokers";
+    const NOTE: &'static str = "of loggers, the root logger's level";
     const SHAPE: &'static [Field] = &[
         all(Structs(&[all(I8), all(Text), all(Values(&Text))])),
         all(I8),
@@ -48,24 +46,24 @@ impl Handler for Api {
             let result = DescribeConfigsResult::default()
                 .with_resource_type(resource.resource_type)
                 .with_resource_name(resource.resource_name.clone());
-            match describe(
-                core,
-                caller.broker,
-                resource.resource_type,
-                &resource.resource_name,
-            ) {
-                Ok(lines) => {
+            match describe(core, caller.broker, resource.resource_type, &resource.resource_name) {
+                Ok((scope, lines)) => {
+                    let keys = resource.configuration_keys.as_deref().unwrap_or_default();
                     let wanted = |line: &Described| {
-                        resource
-                            .configuration_keys
-                            .as_ref()
-                            .is_none_or(|keys| keys.iter().any(|key| key.as_str() == line.name))
+                        keys.is_empty() || keys.iter().any(|key| key.as_str() == line.name)
                     };
-                    let lines = lines.into_iter().filter(wanted);
+                    let lines = lines.into_iter().filter(wanted).map(|line| {
+                        let docs = if call.include_documentation {
+                            documentation(scope, &line.name)
+                        } else {
+                            None
+                        };
+                        entry(line, call.include_synonyms).with_documentation(docs.map(StrBytes::from_static_str))
+                    });
                     // Kafka answers an empty message, not a missing one, beside no error.
                     result
                         .with_error_message(Some(StrBytes::default()))
-                        .with_configs(lines.map(|line| entry(line, call.include_synonyms)).collect())
+                        .with_configs(lines.collect())
                 }
                 Err(refusal) => result
                     .with_error_code(refusal.code())
@@ -76,42 +74,56 @@ impl Handler for Api {
     }
 }
 
-fn describe(core: &Core, asked: i32, kind: i8, name: &str) -> Result<Vec<Described>, Refusal> {
-    match kind {
-        TOPIC => {
-            if let Some(topic) = core.topics.get(name) {
-                return Ok(core.configs.describe_topic(asked, &topic.configs));
-            }
+fn describe(core: &Core, asked: i32, kind: i8, name: &str) -> Result<(Scope, Vec<Described>), Refusal> {
+    let refuse = |why: String| Err(Refusal::new(ResponseError::InvalidRequest, why));
+    let Some(scope) = Scope::from_code(kind) else {
+        return refuse(MALFORMED.to_owned());
+    };
+    let lines = match scope {
+        Scope::Topic => {
             check_name(name)?;
-            Err(Refusal::new(ResponseError::UnknownTopicOrPartition, ""))
+            let Some(topic) = core.topics.get(name) else {
+                return Err(Refusal::new(ResponseError::UnknownTopicOrPartition, ""));
+            };
+            core.configs.describe_topic(asked, &topic.configs)
         }
-        BROKER if name.is_empty() => Ok(core.configs.describe_all_brokers()),
-        BROKER => {
-            let id: i32 = name.parse().map_err(|_| {
-                Refusal::new(
-                    ResponseError::InvalidRequest,
-                    format!("Broker id must be an integer, but it is: {name}"),
-                )
-            })?;
-            if id == asked {
-                Ok(core.configs.describe_broker(id))
-            } else {
-                Err(Refusal::new(
-                    ResponseError::InvalidRequest,
-                    format!("Unexpected broker id, expected {asked} or empty string, but received {name}"),
-                ))
+        Scope::Broker if name.is_empty() => core.configs.describe_all_brokers(),
+        Scope::Broker => {
+            let Ok(id) = name.parse::<i32>() else {
+                return refuse(format!("Broker id must be an integer, but it is: {name}"));
+            };
+            if id != asked {
+                return refuse(format!(
+                    "Unexpected broker id, expected {asked} or empty string, but received {name}"
+                ));
             }
+            core.configs.describe_broker(id)
         }
-        GROUP if name.is_empty() => Err(Refusal::new(
-            ResponseError::InvalidRequest,
-            "Group name must not be empty",
-        )),
-        BROKER_LOGGER | GROUP => Ok(Vec::new()),
-        other => Err(Refusal::new(
-            ResponseError::InvalidRequest,
-            format!("Unsupported resource type: {other}"),
-        )),
-    }
+        Scope::BrokerLogger if name.is_empty() => return refuse("Broker id must not be empty".to_owned()),
+        Scope::BrokerLogger => {
+            let Ok(id) = name.parse::<i32>() else {
+                return refuse(format!("Broker id must be an integer, but it is: {name}"));
+            };
+            if id != asked {
+                return refuse(format!("Unexpected broker id, expected {asked} but received {name}"));
+            }
+            vec![Described {
+                name: loggers::ROOT.to_owned(),
+                value: Some(core.loggers.root(id).to_owned()),
+                kind: Type::Unknown,
+                source: Source::BrokerLogger,
+                read_only: false,
+                synonyms: Vec::new(),
+            }]
+        }
+        Scope::ClientMetrics if name.is_empty() => {
+            return refuse("Client metrics subscription name must not be empty".to_owned());
+        }
+        Scope::ClientMetrics => describe_metrics(&core.configs, name),
+        Scope::Group if name.is_empty() => return refuse("Group name must not be empty".to_owned()),
+        Scope::Group => describe_group(&core.configs, asked, name),
+    };
+    Ok((scope, lines))
 }
 
 fn entry(line: Described, with_synonyms: bool) -> DescribeConfigsResourceResult {
@@ -127,11 +139,6 @@ fn entry(line: Described, with_synonyms: bool) -> DescribeConfigsResourceResult 
         .with_read_only(line.read_only)
         .with_config_source(line.source as i8)
         .with_is_sensitive(line.kind == Type::Password)
-        .with_synonyms(if with_synonyms {
-            synonyms.collect()
-        } else {
-            Vec::new()
-        })
+        .with_synonyms(if with_synonyms { synonyms.collect() } else { Vec::new() })
         .with_config_type(line.kind as i8)
-        .with_documentation(None)
 }

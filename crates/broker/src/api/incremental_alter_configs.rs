@@ -1,4 +1,4 @@
-//! `IncrementalAlterConfigs` (KIP-339).
+//! `IncrementalAlterConfigs` (KIP-339) of topics, brokers, groups, client metrics and broker loggers.
 
 use std::collections::HashSet;
 
@@ -8,15 +8,14 @@ use kafka_protocol::messages::incremental_alter_configs_response::AlterConfigsRe
 use kafka_protocol::messages::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
 use kafka_protocol::protocol::StrBytes;
 
-use crate::api::describe_configs::{BROKER, TOPIC};
 use crate::api::shape::{
     Field, I8,
     Kind::{Structs, Text},
     all,
 };
 use crate::api::{Answer, Aside, Handler};
-use crate::core::configs::Change;
-use crate::core::{Caller, Core, Refusal};
+use crate::core::configs::{Change, Scope};
+use crate::core::{Caller, Core, Refusal, loggers};
 
 pub(crate) struct Api;
 
@@ -24,7 +23,7 @@ impl Handler for Api {
     type Wire = IncrementalAlterConfigsRequest;
     type Call = IncrementalAlterConfigsRequest;
     const VERSIONS: (i16, i16) = (0, 1);
-    const NOTE: &'static str = "topics and brokers";
+    const NOTE: &'static str = "of loggers, the root logger's level: kept and told";
     const SHAPE: &'static [Field] = &[
         all(Structs(&[
             all(I8),
@@ -38,35 +37,58 @@ impl Handler for Api {
         wire
     }
 
-    fn handle(core: &mut Core, _caller: &Caller, call: Self::Call) -> Answer {
-        let responses = call.resources.into_iter().map(|resource| {
-            let altered = alter(core, &resource, call.validate_only);
+    fn handle(core: &mut Core, caller: &Caller, call: Self::Call) -> Answer {
+        let twice = repeated(
+            call.resources
+                .iter()
+                .map(|resource| (resource.resource_type, resource.resource_name.as_str())),
+        );
+        let twice: HashSet<(i8, String)> = twice.into_iter().map(|(kind, name)| (kind, name.to_owned())).collect();
+        let mut responses = Vec::new();
+        for resource in call.resources {
+            let altered = if twice.contains(&(resource.resource_type, resource.resource_name.to_string())) {
+                Err(duplicate_resource())
+            } else {
+                alter(core, caller.broker, &resource, call.validate_only)
+            };
             let response = AlterConfigsResourceResponse::default()
                 .with_resource_type(resource.resource_type)
                 .with_resource_name(resource.resource_name);
-            match altered {
+            responses.push(match altered {
                 Ok(()) => response.with_error_message(None),
                 Err(refusal) => response
                     .with_error_code(refusal.code())
                     .with_error_message(refusal.message.map(StrBytes::from_string)),
-            }
-        });
-        let responses = responses.collect();
+            });
+        }
         Answer::message(IncrementalAlterConfigsResponse::default().with_responses(responses))
     }
 }
 
-fn alter(core: &mut Core, resource: &AlterConfigsResource, validate_only: bool) -> Result<(), Refusal> {
+/// The resources that are named more than once.
+pub(crate) fn repeated<'a>(names: impl Iterator<Item = (i8, &'a str)>) -> HashSet<(i8, &'a str)> {
     let mut seen = HashSet::new();
-    if !resource
-        .configs
-        .iter()
-        .all(|config| seen.insert(config.name.as_str()))
-    {
-        return Err(Refusal::new(
-            ResponseError::InvalidRequest,
-            "Error due to duplicate config keys",
-        ));
+    names.filter(|name| !seen.insert(*name)).collect()
+}
+
+/// What Kafka says of a resource that is named twice in one request.
+pub(crate) fn duplicate_resource() -> Refusal {
+    Refusal::new(
+        ResponseError::InvalidRequest,
+        "Each resource must appear at most once.",
+    )
+}
+
+fn alter(
+    core: &mut Core,
+    asked: i32,
+    resource: &AlterConfigsResource,
+    validate_only: bool,
+) -> Result<(), Refusal> {
+    let refuse = |why: String| Err(Refusal::new(ResponseError::InvalidRequest, why));
+    let mut seen = HashSet::new();
+    if !resource.configs.iter().all(|config| seen.insert(config.name.as_str())) {
+        return refuse("Error due to duplicate config keys".to_owned());
     }
     let nulls: Vec<&str> = resource
         .configs
@@ -75,45 +97,64 @@ fn alter(core: &mut Core, resource: &AlterConfigsResource, validate_only: bool) 
         .map(|c| c.name.as_str())
         .collect();
     if !nulls.is_empty() {
-        let names = nulls.join(",");
-        return Err(Refusal::new(
-            ResponseError::InvalidRequest,
-            format!("Null value not supported for : {names}"),
-        ));
+        return refuse(format!("Null value not supported for : {}", nulls.join(",")));
     }
     let mut changes = Vec::with_capacity(resource.configs.len());
     for config in &resource.configs {
-        let change = Change::from_code(config.config_operation).ok_or_else(|| {
-            Refusal::new(
-                ResponseError::InvalidRequest,
-                format!("Unknown operation type {}", config.config_operation),
-            )
-        })?;
+        let Some(change) = Change::from_code(config.config_operation) else {
+            // Kafka's controller has no answer for it, its brokers have one.
+            if resource.resource_type == Scope::Topic as i8 {
+                return Err(ResponseError::UnknownServerError.into());
+            }
+            return refuse(format!("Unknown operations type {}", config.config_operation));
+        };
         changes.push((
             config.name.to_string(),
             change,
             config.value.as_ref().map(ToString::to_string),
         ));
     }
-    apply(
-        core,
-        resource.resource_type,
-        &resource.resource_name,
-        &changes,
-        validate_only,
-    )
+    if resource.resource_type == Scope::BrokerLogger as i8 {
+        return alter_loggers(core, asked, &resource.resource_name, &changes, validate_only);
+    }
+    let (kind, name) = (resource.resource_type, &resource.resource_name);
+    apply(core, asked, kind, name, &changes, validate_only)
 }
 
-/// Applies changes to a topic, a broker, or all brokers (the empty name).
+fn alter_loggers(
+    core: &mut Core,
+    asked: i32,
+    name: &str,
+    changes: &[(String, Change, Option<String>)],
+    validate_only: bool,
+) -> Result<(), Refusal> {
+    let refuse = |why: String| Err(Refusal::new(ResponseError::InvalidRequest, why));
+    let Ok(id) = name.parse::<i32>() else {
+        return refuse(format!("Node id must be an integer, but it is: {name}"));
+    };
+    if id != asked {
+        return refuse(format!("Unexpected node id. Expected {asked}, but received {id}"));
+    }
+    loggers::check(changes)?;
+    for (_, _, level) in changes {
+        if let Some(level) = level.as_deref().filter(|_| !validate_only) {
+            core.loggers.set(asked, level);
+        }
+    }
+    Ok(())
+}
+
+/// Applies changes to a topic, a broker, all brokers (the empty name), a group or a subscription of client metrics.
 pub(crate) fn apply(
     core: &mut Core,
+    asked: i32,
     kind: i8,
     name: &str,
     changes: &[(String, Change, Option<String>)],
     validate_only: bool,
 ) -> Result<(), Refusal> {
-    match kind {
-        TOPIC => {
+    match Scope::from_code(kind) {
+        Some(Scope::Topic) => {
             let configs = core.changed_topic_configs(name, changes)?;
             if validate_only {
                 Ok(())
@@ -121,8 +162,8 @@ pub(crate) fn apply(
                 core.set_topic_configs(name, configs)
             }
         }
-        BROKER => {
-            let broker = broker_id(core, name)?;
+        Some(Scope::Broker) => {
+            let broker = broker_id(asked, name)?;
             let configs = core.changed_broker_configs(broker, changes)?;
             if validate_only {
                 Ok(())
@@ -130,27 +171,24 @@ pub(crate) fn apply(
                 core.set_broker_configs(broker, configs)
             }
         }
-        other => Err(Refusal::new(
+        Some(Scope::Group) => core.change_group_configs(name, changes, validate_only),
+        Some(Scope::ClientMetrics) => core.change_client_metrics(name, changes, validate_only),
+        Some(Scope::BrokerLogger) | None => Err(Refusal::new(
             ResponseError::InvalidRequest,
-            format!("Unknown resource type {other}"),
+            format!("Unknown resource type {kind}"),
         )),
     }
 }
 
-/// The broker behind a resource's name, nothing for all of them.
-pub(crate) fn broker_id(core: &Core, name: &str) -> Result<Option<i32>, Refusal> {
+/// The broker behind a resource's name, nothing for all of them. A broker's own configurations are altered through itself.
+pub(crate) fn broker_id(asked: i32, name: &str) -> Result<Option<i32>, Refusal> {
+    let refuse = |why: String| Err(Refusal::new(ResponseError::InvalidRequest, why));
     if name.is_empty() {
         return Ok(None);
     }
     match name.parse::<i32>() {
-        Ok(id) if core.nodes.contains_key(&id) => Ok(Some(id)),
-        Ok(id) => Err(Refusal::new(
-            ResponseError::InvalidRequest,
-            format!("No such broker: {id}"),
-        )),
-        Err(_) => Err(Refusal::new(
-            ResponseError::InvalidRequest,
-            format!("Node id must be an integer, but it is: {name}"),
-        )),
+        Ok(id) if id == asked => Ok(Some(id)),
+        Ok(id) => refuse(format!("Unexpected broker id, expected {asked}, but received {id}")),
+        Err(_) => refuse(format!("Node id must be an integer, but it is: {name}")),
     }
 }

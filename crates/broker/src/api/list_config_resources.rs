@@ -5,13 +5,10 @@ use kafka_protocol::messages::list_config_resources_response::ConfigResource;
 use kafka_protocol::messages::{ListConfigResourcesRequest, ListConfigResourcesResponse};
 use kafka_protocol::protocol::StrBytes;
 
-use crate::api::describe_configs::{BROKER, BROKER_LOGGER, GROUP, TOPIC};
 use crate::api::shape::{Field, I8, Kind::Values, since};
 use crate::api::{Answer, Aside, Handler};
+use crate::core::configs::Scope;
 use crate::core::{Caller, Core};
-
-/// Client metrics subscriptions; there are none.
-const CLIENT_METRICS: i8 = 16;
 
 pub(crate) struct Api;
 
@@ -26,28 +23,28 @@ impl Handler for Api {
     }
 
     fn handle(core: &mut Core, caller: &Caller, call: Self::Call) -> Answer {
-        let known = [TOPIC, BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP];
-        let wanted = match call.resource_types.as_slice() {
-            _ if caller.version == 0 => vec![CLIENT_METRICS],
-            [] => known.to_vec(),
-            some => some.to_vec(),
+        let wanted: Option<Vec<Scope>> = match call.resource_types.as_slice() {
+            _ if caller.version == 0 => Some(vec![Scope::ClientMetrics]),
+            [] => Some(Scope::ALL.to_vec()),
+            some => some.iter().map(|kind| Scope::from_code(*kind)).collect(),
         };
-        if wanted.iter().any(|kind| !known.contains(kind)) {
+        let Some(wanted) = wanted else {
             return Answer::message(
                 ListConfigResourcesResponse::default()
                     .with_error_code(ResponseError::UnsupportedVersion.code()),
             );
-        }
+        };
         let mut resources = Vec::new();
-        for kind in wanted {
-            let names: Vec<String> = match kind {
-                TOPIC => core.topics.iter().map(|topic| topic.name.to_string()).collect(),
-                BROKER | BROKER_LOGGER => core.nodes.keys().map(ToString::to_string).collect(),
-                _ => Vec::new(),
+        for scope in wanted {
+            let names: Vec<String> = match scope {
+                Scope::Topic => core.topics.iter().map(|topic| topic.name.to_string()).collect(),
+                Scope::Broker | Scope::BrokerLogger => core.nodes.keys().map(ToString::to_string).collect(),
+                Scope::ClientMetrics => core.configs.client_metrics.keys().cloned().collect(),
+                Scope::Group => core.group_config_names(),
             };
             resources.extend(names.into_iter().map(|name| {
                 ConfigResource::default()
-                    .with_resource_type(kind)
+                    .with_resource_type(scope as i8)
                     .with_resource_name(StrBytes::from_string(name))
             }));
         }

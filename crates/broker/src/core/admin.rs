@@ -1,13 +1,13 @@
 //! Topics made, changed and removed; configurations; what is journalled and restored.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use kafka_protocol::ResponseError;
 use uuid::Uuid;
 
 use super::Refusal;
-use super::configs::{self, Change, Overrides};
+use super::configs::{self, Overrides};
 use super::journal::Record;
 use super::ports::LogPosition;
 use super::scram::{Credential, Mechanism};
@@ -316,65 +316,6 @@ impl super::Core {
         };
     }
 
-    /// Applies changes to a copy of what is set for a topic, and checks the result.
-    pub(crate) fn changed_topic_configs(
-        &self,
-        name: &str,
-        changes: &[(String, Change, Option<String>)],
-    ) -> Result<Overrides, Refusal> {
-        let Some(topic) = self.topics.get(name) else {
-            return Err(Refusal::new(
-                ResponseError::UnknownTopicOrPartition,
-                format!("The topic '{name}' does not exist."),
-            ));
-        };
-        let mut overrides = topic.configs.clone();
-        for (key, change, value) in changes {
-            let def = configs::topic_def(key);
-            let current = Some(self.configs.topic_value(self.first_broker(), &topic.configs, key));
-            configs::apply_change(&mut overrides, current, def, key, *change, value.as_deref())?;
-        }
-        configs::check_topic(&overrides)?;
-        Ok(overrides)
-    }
-
-    /// The same for a broker, or for all.
-    pub(crate) fn changed_broker_configs(
-        &self,
-        broker: Option<i32>,
-        changes: &[(String, Change, Option<String>)],
-    ) -> Result<Overrides, Refusal> {
-        let mut overrides = match broker {
-            Some(id) => self.configs.per_broker.get(&id).cloned().unwrap_or_default(),
-            None => self.configs.for_all.clone(),
-        };
-        for (key, change, value) in changes {
-            let def = configs::broker_def(key);
-            let current = self
-                .configs
-                .broker_value(broker.unwrap_or(self.first_broker()), key);
-            configs::apply_change(&mut overrides, current, def, key, *change, value.as_deref())?;
-        }
-        let invalid = |why: String| Refusal::new(ResponseError::InvalidRequest, why);
-        let fixed: Vec<&str> = overrides
-            .keys()
-            .filter(|key| configs::broker_def(key).is_some_and(|def| !def.dynamic))
-            .map(String::as_str)
-            .collect();
-        if !fixed.is_empty() {
-            return Err(invalid(format!(
-                "Cannot update these configs dynamically: [{}]",
-                fixed.join(", ")
-            )));
-        }
-        for (key, value) in &overrides {
-            if let Some(def) = configs::broker_def(key) {
-                def.check(value).map_err(invalid)?;
-            }
-        }
-        Ok(overrides)
-    }
-
     /// The log configuration that is in force for a topic.
     pub(crate) fn log_config_of(&self, name: &str) -> LogConfig {
         let none = Overrides::new();
@@ -479,10 +420,10 @@ impl super::Core {
                     credential,
                 } => self.restore_scram(user, mechanism, credential),
                 Record::GroupConfigs { group, configs } => {
-                    set_or_clear(&mut self.configs.groups, group, configs);
+                    self.configs.set_group(&group, configs);
                 }
                 Record::ClientMetrics { name, configs } => {
-                    set_or_clear(&mut self.configs.client_metrics, name, configs);
+                    self.configs.set_client_metrics(&name, configs);
                 }
                 Record::PartitionChange {
                     id,
@@ -629,15 +570,6 @@ impl super::Core {
             storage.checkpoint(&positions);
             storage.close();
         }
-    }
-}
-
-/// Notes what is set for a resource, or that nothing is.
-fn set_or_clear(all: &mut BTreeMap<String, Overrides>, name: String, configs: Overrides) {
-    if configs.is_empty() {
-        all.remove(&name);
-    } else {
-        all.insert(name, configs);
     }
 }
 

@@ -11,6 +11,8 @@ use super::config_table::{BROKER, TOPIC};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i8)]
 pub(crate) enum Type {
+    /// A logger's level.
+    Unknown = 0,
     Boolean = 1,
     String = 2,
     Int = 3,
@@ -32,6 +34,8 @@ pub(crate) enum Rule {
     Each(&'static [&'static str]),
     GzipLevel,
     Throttled,
+    /// `earliest`, `latest` or `by_duration:` with an ISO 8601 duration.
+    ShareReset,
 }
 
 /// One configuration that Kafka knows.
@@ -56,6 +60,36 @@ pub(crate) enum Source {
     DynamicDefaultBroker = 3,
     StaticBroker = 4,
     Default = 5,
+    BrokerLogger = 6,
+    ClientMetrics = 7,
+    Group = 8,
+}
+
+/// What has configurations, with the numbers of the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(i8)]
+pub(crate) enum Scope {
+    Topic = 2,
+    Broker = 4,
+    BrokerLogger = 8,
+    ClientMetrics = 16,
+    Group = 32,
+}
+
+impl Scope {
+    /// All of them.
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Topic,
+        Self::Broker,
+        Self::BrokerLogger,
+        Self::ClientMetrics,
+        Self::Group,
+    ];
+
+    /// The scope behind the protocol's number.
+    pub(crate) fn from_code(code: i8) -> Option<Self> {
+        Self::ALL.into_iter().find(|scope| *scope as i8 == code)
+    }
 }
 
 /// One line of a description.
@@ -123,7 +157,9 @@ impl ConfigDef {
             Type::Short => value.parse::<i16>().map(f64::from).map_err(|_| "SHORT"),
             Type::Long => value.parse::<i64>().map(|v| v as f64).map_err(|_| "LONG"),
             Type::Double => value.parse::<f64>().map_err(|_| "DOUBLE"),
-            Type::String | Type::List | Type::Class | Type::Password => return self.check_text(value),
+            Type::Unknown | Type::String | Type::List | Type::Class | Type::Password => {
+                return self.check_text(value);
+            }
         };
         let number = match number {
             Ok(number) => number,
@@ -158,10 +194,19 @@ impl ConfigDef {
         };
         match self.rule {
             Rule::OneOf(allowed) if !allowed.contains(&value) => one_of(value, allowed),
+            Rule::Each(_) if !value.is_empty() && value.split(',').any(|item| item.trim().is_empty()) => Err(format!(
+                "Configuration '{}' values must not be empty.",
+                self.name
+            )),
             Rule::Each(allowed) => match split_list(value).find(|item| !allowed.contains(item)) {
                 Some(item) => one_of(item, allowed),
                 None => Ok(()),
             },
+            Rule::ShareReset if !is_share_reset(value) => Err(format!(
+                "Invalid value {value} for configuration {name}: Invalid value `{value}` for configuration {name}. The \
+                 value must be either 'earliest', 'latest' or of the format 'by_duration:<PnDTnHnMn.nS>'.",
+                name = self.name,
+            )),
             Rule::Throttled if !throttled_replicas(value) => Err(format!(
                 "Invalid value [{}] for configuration {name}: {name} must be the literal '*' or a list of replicas in \
                  the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],...",
@@ -175,6 +220,18 @@ impl ConfigDef {
 
 fn split_list(value: &str) -> impl Iterator<Item = &str> {
     value.split(',').map(str::trim).filter(|item| !item.is_empty())
+}
+
+fn is_share_reset(value: &str) -> bool {
+    let value = value.to_ascii_lowercase();
+    match value.strip_prefix("by_duration:") {
+        Some(duration) => {
+            let body = duration.strip_prefix('p').unwrap_or_default();
+            let known = |c: char| c.is_ascii_digit() || "dthms.".contains(c);
+            body.len() > 1 && body.chars().all(known) && body.ends_with(['d', 'h', 'm', 's'])
+        }
+        None => value == "earliest" || value == "latest",
+    }
 }
 
 fn throttled_replicas(value: &str) -> bool {
@@ -211,21 +268,32 @@ impl Change {
 /// # Errors
 /// `INVALID_CONFIG` with Kafka's message.
 pub(crate) fn check_topic(overrides: &Overrides) -> Result<(), Refusal> {
-    for (name, value) in overrides {
-        let Some(def) = topic_def(name) else {
-            return Err(Refusal::new(
-                ResponseError::InvalidConfig,
-                format!("Unknown topic config name: {name}"),
-            ));
-        };
-        def.check(value)
-            .map_err(|why| Refusal::new(ResponseError::InvalidConfig, why))?;
-        if name == "remote.storage.enable" && value.eq_ignore_ascii_case("true") {
-            return Err(Refusal::new(
-                ResponseError::InvalidConfig,
-                "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage.",
-            ));
+    let invalid = |why: String| Err(Refusal::new(ResponseError::InvalidConfig, why));
+    if let Some(name) = overrides.keys().find(|name| topic_def(name).is_none()) {
+        return invalid(format!("Unknown topic config name: {name}"));
+    }
+    for def in TOPIC {
+        if let Some(Err(why)) = overrides.get(def.name).map(|value| def.check(value)) {
+            return invalid(why);
         }
+    }
+    let number = |name: &str| {
+        let default = topic_def(name).and_then(|def| def.default);
+        let value = overrides.get(name).map(String::as_str).or(default);
+        value.and_then(|value| value.trim().parse::<i64>().ok()).unwrap_or_default()
+    };
+    let (least, most) = (number("min.compaction.lag.ms"), number("max.compaction.lag.ms"));
+    if least > most {
+        return invalid(format!(
+            "conflict topic config setting min.compaction.lag.ms ({least}) > max.compaction.lag.ms ({most})"
+        ));
+    }
+    let remote = overrides.get("remote.storage.enable");
+    if remote.is_some_and(|value| value.trim().eq_ignore_ascii_case("true")) {
+        return invalid(
+            "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage."
+                .to_owned(),
+        );
     }
     Ok(())
 }
@@ -283,8 +351,18 @@ pub(crate) fn apply_change(
 }
 
 impl Configs {
+    /// Puts a group's configurations in force.
+    pub(crate) fn set_group(&mut self, group: &str, configs: Overrides) {
+        set_or_clear(&mut self.groups, group, configs);
+    }
+
+    /// Puts a subscription of client metrics in force.
+    pub(crate) fn set_client_metrics(&mut self, name: &str, configs: Overrides) {
+        set_or_clear(&mut self.client_metrics, name, configs);
+    }
+
     /// What is in force for a broker configuration, strongest first, with where each comes from.
-    fn layers(&self, broker: i32, name: &str) -> Vec<(String, Source)> {
+    pub(super) fn layers(&self, broker: i32, name: &str) -> Vec<(String, Source)> {
         let of = |overrides: Option<&Overrides>, source| {
             overrides
                 .and_then(|o| o.get(name))
@@ -418,6 +496,14 @@ impl Configs {
             }
         };
         self.for_all.iter().map(line).collect()
+    }
+}
+
+fn set_or_clear(all: &mut BTreeMap<String, Overrides>, name: &str, configs: Overrides) {
+    if configs.is_empty() {
+        all.remove(name);
+    } else {
+        all.insert(name.to_owned(), configs);
     }
 }
 

@@ -9,12 +9,17 @@
 pub(crate) mod admin;
 pub(crate) mod brokers;
 mod config_table;
+pub(crate) mod client_metrics;
+mod config_changes;
+pub(crate) mod config_docs;
 pub(crate) mod configs;
 pub(crate) mod coordinator;
 pub(crate) mod features;
 pub(crate) mod fetches;
+pub(crate) mod group_configs;
 pub(crate) mod groups;
 pub(crate) mod journal;
+pub(crate) mod loggers;
 pub(crate) mod offsets;
 mod placement;
 pub(crate) mod ports;
@@ -175,6 +180,7 @@ pub(crate) struct Core {
     pub(crate) quotas: quotas::Quotas,
     pub(crate) scram: scram::ScramCredentials,
     pub(crate) telemetry: telemetry::Telemetry,
+    pub(crate) loggers: loggers::Loggers,
     /// How many metadata records there have been: the end of what Kafka calls `__cluster_metadata`.
     pub(crate) journalled: i64,
     pub(crate) outside: Outside,
@@ -212,6 +218,7 @@ impl Core {
             quotas: quotas::Quotas::default(),
             scram: scram::ScramCredentials::default(),
             telemetry: telemetry::Telemetry::default(),
+            loggers: loggers::Loggers::default(),
             journalled: 0,
             outside,
             effects: Vec::new(),
