@@ -44,7 +44,10 @@ impl Handler for Api {
                 .iter()
                 .map(|resource| (resource.resource_type, resource.resource_name.as_str())),
         );
-        let twice: HashSet<(i8, String)> = twice.into_iter().map(|(kind, name)| (kind, name.to_owned())).collect();
+        let twice: HashSet<(i8, String)> = twice
+            .into_iter()
+            .map(|(kind, name)| (kind, name.to_owned()))
+            .collect();
         let responses = call.resources.into_iter().map(|resource| {
             let altered = if twice.contains(&(resource.resource_type, resource.resource_name.to_string())) {
                 Err(duplicate_resource())
@@ -74,7 +77,11 @@ fn alter(
 ) -> Result<(), Refusal> {
     let refuse = |why: String| Err(Refusal::new(ResponseError::InvalidRequest, why));
     let mut seen = HashSet::new();
-    if !resource.configs.iter().all(|config| seen.insert(config.name.as_str())) {
+    if !resource
+        .configs
+        .iter()
+        .all(|config| seen.insert(config.name.as_str()))
+    {
         return refuse("Error due to duplicate config keys".to_owned());
     }
     let nulls: Vec<&str> = resource

@@ -3,7 +3,7 @@
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::api_versions_response::{ApiVersion, FinalizedFeatureKey, SupportedFeatureKey};
-use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
+use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
 use kafka_protocol::protocol::StrBytes;
 
 use crate::api::shape::{Field, Kind::Text, since};
@@ -61,7 +61,12 @@ pub(crate) fn supported() -> ApiVersionsResponse {
     let keys = TABLE.iter().filter(|api| api.advertised).map(|api| {
         ApiVersion::default()
             .with_api_key(api.key)
-            .with_min_version(api.min)
+            // As Kafka: clients that know Produce from version 0 on only must find it, though nobody answers that one.
+            .with_min_version(if api.key == ApiKey::Produce as i16 {
+                0
+            } else {
+                api.min
+            })
             .with_max_version(api.max)
     });
     ApiVersionsResponse::default().with_api_keys(keys.collect())

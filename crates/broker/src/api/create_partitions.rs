@@ -36,6 +36,9 @@ impl Handler for Api {
     fn handle(core: &mut Core, _caller: &Caller, call: Self::Call) -> Answer {
         let mut results = Vec::with_capacity(call.topics.len());
         for (at, topic) in call.topics.iter().enumerate() {
+            if call.topics[..at].iter().any(|earlier| earlier.name == topic.name) {
+                continue;
+            }
             let assignments = topic.assignments.as_ref().map(|all| {
                 all.iter()
                     .map(|a| a.broker_ids.iter().map(|id| id.0).collect())

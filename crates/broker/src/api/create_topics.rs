@@ -104,7 +104,8 @@ fn create(
         .with_replication_factor(factor as i16)
         .with_configs(Some(described(core, &configs)));
     if validate_only {
-        return Ok(result);
+        // Kafka gives an id to what it would have made, too.
+        return Ok(result.with_topic_id(core.outside.ids.uuid()));
     }
     let id = core.create_topic(&new.name, partitions, configs)?;
     Ok(result.with_topic_id(id))

@@ -1,5 +1,7 @@
 //! `DeleteTopics`, by name or by id.
 
+use std::collections::HashSet;
+
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
 use kafka_protocol::messages::{DeleteTopicsRequest, DeleteTopicsResponse, TopicName};
@@ -37,16 +39,34 @@ impl Handler for Api {
             .map(|name| (Some(name), Uuid::nil()))
             .collect();
         wanted.extend(call.topics.into_iter().map(|topic| (topic.name, topic.topic_id)));
-        let results = wanted.into_iter().map(|(name, id)| {
+        let mut results = Vec::with_capacity(wanted.len());
+        let mut told = HashSet::new();
+        for (name, id) in &wanted {
+            let twice = wanted
+                .iter()
+                .filter(|other| **other == (name.clone(), *id))
+                .count()
+                > 1;
+            if twice && !told.insert((name.clone(), *id)) {
+                continue;
+            }
             let known = name.clone().or_else(|| {
                 core.topics
-                    .name_of(id)
+                    .name_of(*id)
                     .map(|name| TopicName(StrBytes::from_string(name.to_string())))
             });
             let result = DeletableTopicResult::default()
                 .with_name(known.clone())
-                .with_topic_id(id);
-            match delete(core, known.as_ref(), name.is_some()) {
+                .with_topic_id(*id);
+            let invalid = |why: &str| Err(Refusal::new(ResponseError::InvalidRequest, why));
+            let deleted = match (name, id.is_nil()) {
+                (None, true) => invalid("Neither topic name nor id were specified."),
+                (Some(_), false) => invalid("You may not specify both topic name and topic id."),
+                (Some(_), true) if twice => invalid("Duplicate topic name."),
+                (None, false) if twice => invalid("Duplicate topic id."),
+                _ => delete(core, known.as_ref(), name.is_some()),
+            };
+            results.push(match deleted {
                 Ok(id) => result.with_topic_id(id),
                 Err(refusal) => {
                     let message = refusal.message.clone().filter(|_| caller.version >= 5);
@@ -54,9 +74,8 @@ impl Handler for Api {
                         .with_error_code(refusal.code())
                         .with_error_message(message.map(StrBytes::from_string))
                 }
-            }
-        });
-        let results = results.collect();
+            });
+        }
         Answer::message(DeleteTopicsResponse::default().with_responses(results))
     }
 }

@@ -29,7 +29,17 @@ impl Handler for Api {
         wire
     }
 
-    fn handle(_core: &mut Core, _caller: &Caller, _call: Self::Call) -> Answer {
+    fn handle(_core: &mut Core, _caller: &Caller, call: Self::Call) -> Answer {
+        // The unknown kind, 0, is in no request that a client makes.
+        let kinds = [
+            call.resource_type_filter,
+            call.pattern_type_filter,
+            call.operation,
+            call.permission_type,
+        ];
+        if kinds.contains(&0) {
+            return Answer::Hangup;
+        }
         let refused = DescribeAclsResponse::default()
             .with_error_code(ResponseError::SecurityDisabled.code())
             .with_error_message(Some(StrBytes::from_static_str(

@@ -15,7 +15,7 @@ use crate::api::shape::{
 use crate::api::{Answer, Aside, Handler};
 use crate::core::client_metrics::describe_metrics;
 use crate::core::config_docs::documentation;
-use crate::core::configs::{Described, Scope, Source, Type};
+use crate::core::configs::{Described, Scope, Source, Type, shown};
 use crate::core::group_configs::describe_group;
 use crate::core::topics::check_name;
 use crate::core::{Caller, Core, Refusal, loggers};
@@ -46,7 +46,12 @@ impl Handler for Api {
             let result = DescribeConfigsResult::default()
                 .with_resource_type(resource.resource_type)
                 .with_resource_name(resource.resource_name.clone());
-            match describe(core, caller.broker, resource.resource_type, &resource.resource_name) {
+            match describe(
+                core,
+                caller.broker,
+                resource.resource_type,
+                &resource.resource_name,
+            ) {
                 Ok((scope, lines)) => {
                     let keys = resource.configuration_keys.as_deref().unwrap_or_default();
                     let wanted = |line: &Described| {
@@ -58,7 +63,8 @@ impl Handler for Api {
                         } else {
                             None
                         };
-                        entry(line, call.include_synonyms).with_documentation(docs.map(StrBytes::from_static_str))
+                        entry(line, scope, call.include_synonyms)
+                            .with_documentation(docs.map(StrBytes::from_static_str))
                     });
                     // Kafka answers an empty message, not a missing one, beside no error.
                     result
@@ -105,7 +111,9 @@ fn describe(core: &Core, asked: i32, kind: i8, name: &str) -> Result<(Scope, Vec
                 return refuse(format!("Broker id must be an integer, but it is: {name}"));
             };
             if id != asked {
-                return refuse(format!("Unexpected broker id, expected {asked} but received {name}"));
+                return refuse(format!(
+                    "Unexpected broker id, expected {asked} but received {name}"
+                ));
             }
             vec![Described {
                 name: loggers::ROOT.to_owned(),
@@ -126,19 +134,31 @@ fn describe(core: &Core, asked: i32, kind: i8, name: &str) -> Result<(Scope, Vec
     Ok((scope, lines))
 }
 
-fn entry(line: Described, with_synonyms: bool) -> DescribeConfigsResourceResult {
+fn entry(line: Described, scope: Scope, with_synonyms: bool) -> DescribeConfigsResourceResult {
+    let kind = line.kind;
+    let sensitive = is_sensitive(&line, scope);
+    let read = |value: Option<String>| value.map(|value| StrBytes::from_string(shown(kind, &value)));
     let synonyms = line.synonyms.into_iter().map(|(name, value, source)| {
         DescribeConfigsSynonym::default()
             .with_name(StrBytes::from_string(name))
-            .with_value(value.map(StrBytes::from_string))
+            .with_value(read(value))
             .with_source(source as i8)
     });
     DescribeConfigsResourceResult::default()
+        .with_is_sensitive(sensitive)
         .with_name(StrBytes::from_string(line.name))
-        .with_value(line.value.map(StrBytes::from_string))
+        .with_value(read(line.value))
         .with_read_only(line.read_only)
         .with_config_source(line.source as i8)
-        .with_is_sensitive(line.kind == Type::Password)
-        .with_synonyms(if with_synonyms { synonyms.collect() } else { Vec::new() })
+        .with_synonyms(if with_synonyms {
+            synonyms.collect()
+        } else {
+            Vec::new()
+        })
         .with_config_type(line.kind as i8)
+}
+
+/// Passwords, and a broker's configurations that Kafka doesn't know.
+fn is_sensitive(line: &Described, scope: Scope) -> bool {
+    line.kind == Type::Password || (scope == Scope::Broker && line.kind == Type::Unknown)
 }

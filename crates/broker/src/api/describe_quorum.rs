@@ -14,10 +14,8 @@ use crate::api::shape::{
     all,
 };
 use crate::api::{Answer, Aside, Handler};
+use crate::core::topics::METADATA_TOPIC;
 use crate::core::{Caller, Core};
-
-/// The name of the metadata log.
-const METADATA_TOPIC: &str = "__cluster_metadata";
 
 pub(crate) struct Api;
 
@@ -32,14 +30,14 @@ impl Handler for Api {
         wire
     }
 
-    fn handle(core: &mut Core, _caller: &Caller, call: Self::Call) -> Answer {
+    fn handle(core: &mut Core, caller: &Caller, call: Self::Call) -> Answer {
         let mut known = false;
         let topics = call.topics.into_iter().map(|topic| {
             let partitions = topic.partitions.iter().map(|p| {
                 let data = PartitionData::default().with_partition_index(p.partition_index);
                 if topic.topic_name.as_str() == METADATA_TOPIC && p.partition_index == 0 {
                     known = true;
-                    journal(core, data)
+                    journal(core, caller.version, data)
                 } else {
                     data.with_error_code(ResponseError::UnknownTopicOrPartition.code())
                         .with_error_message(Some(StrBytes::from_static_str(
@@ -56,7 +54,7 @@ impl Handler for Api {
         let response = DescribeQuorumResponse::default()
             .with_error_message(Some(StrBytes::default()))
             .with_topics(topics);
-        Answer::message(if known {
+        Answer::message(if known && caller.version >= 2 {
             response.with_nodes(nodes(core))
         } else {
             response
@@ -64,15 +62,19 @@ impl Handler for Api {
     }
 }
 
-fn journal(core: &Core, data: PartitionData) -> PartitionData {
+fn journal(core: &Core, version: i16, data: PartitionData) -> PartitionData {
     let voters = core.nodes.keys().map(|id| {
         let directory = core.outside.storage.get(id).map(|storage| storage.directory_id());
-        ReplicaState::default()
+        let state = ReplicaState::default()
             .with_replica_id(BrokerId(*id))
-            .with_replica_directory_id(directory.unwrap_or_default())
             .with_log_end_offset(core.journalled)
             .with_last_fetch_timestamp(core.now_ms)
-            .with_last_caught_up_timestamp(core.now_ms)
+            .with_last_caught_up_timestamp(core.now_ms);
+        if version >= 2 {
+            state.with_replica_directory_id(directory.unwrap_or_default())
+        } else {
+            state
+        }
     });
     data.with_error_message(Some(StrBytes::default()))
         .with_leader_id(BrokerId(core.first_broker()))

@@ -43,7 +43,10 @@ impl Handler for Api {
                 .iter()
                 .map(|resource| (resource.resource_type, resource.resource_name.as_str())),
         );
-        let twice: HashSet<(i8, String)> = twice.into_iter().map(|(kind, name)| (kind, name.to_owned())).collect();
+        let twice: HashSet<(i8, String)> = twice
+            .into_iter()
+            .map(|(kind, name)| (kind, name.to_owned()))
+            .collect();
         let mut responses = Vec::new();
         for resource in call.resources {
             let altered = if twice.contains(&(resource.resource_type, resource.resource_name.to_string())) {
@@ -87,7 +90,11 @@ fn alter(
 ) -> Result<(), Refusal> {
     let refuse = |why: String| Err(Refusal::new(ResponseError::InvalidRequest, why));
     let mut seen = HashSet::new();
-    if !resource.configs.iter().all(|config| seen.insert(config.name.as_str())) {
+    if !resource
+        .configs
+        .iter()
+        .all(|config| seen.insert(config.name.as_str()))
+    {
         return refuse("Error due to duplicate config keys".to_owned());
     }
     let nulls: Vec<&str> = resource
@@ -188,7 +195,9 @@ pub(crate) fn broker_id(asked: i32, name: &str) -> Result<Option<i32>, Refusal> 
     }
     match name.parse::<i32>() {
         Ok(id) if id == asked => Ok(Some(id)),
-        Ok(id) => refuse(format!("Unexpected broker id, expected {asked}, but received {id}")),
+        Ok(id) => refuse(format!(
+            "Unexpected broker id, expected {asked}, but received {id}"
+        )),
         Err(_) => refuse(format!("Node id must be an integer, but it is: {name}")),
     }
 }

@@ -53,6 +53,7 @@ impl Handler for Api {
                     p.partition_index,
                     epoch,
                     p.timestamp,
+                    caller.version,
                     committed,
                 );
                 let response =
@@ -84,6 +85,10 @@ impl Handler for Api {
 }
 
 /// Offset, timestamp and leader epoch.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "what one partition of the request says, field by field"
+)]
 fn look_up(
     core: &Core,
     broker: i32,
@@ -91,6 +96,7 @@ fn look_up(
     index: i32,
     epoch: i32,
     timestamp: i64,
+    version: i16,
     committed: bool,
 ) -> Result<(i64, i64, i32), ResponseError> {
     let partition = core
@@ -111,6 +117,11 @@ fn look_up(
         replica.high_watermark
     };
     let query = match timestamp {
+        // Each came with a version of its own: KIP-734, KIP-405, KIP-1005, KIP-1023.
+        -3 if version < 7 => return Err(ResponseError::UnsupportedVersion),
+        -4 if version < 8 => return Err(ResponseError::UnsupportedVersion),
+        -5 if version < 9 => return Err(ResponseError::UnsupportedVersion),
+        -6 if version < 11 => return Err(ResponseError::UnsupportedVersion),
         -1 => return Ok((end, -1, partition.leader_epoch)),
         -2 | -4 => {
             let start = log.start_offset();

@@ -186,6 +186,8 @@ pub(crate) enum Answer {
     Later,
     /// There is no answer.
     Silent,
+    /// The connection is closed.
+    Hangup,
 }
 
 impl Answer {

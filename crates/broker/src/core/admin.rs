@@ -12,7 +12,7 @@ use super::journal::Record;
 use super::ports::LogPosition;
 use super::scram::{Credential, Mechanism};
 use super::standing::Standing;
-use super::topics::{MAX_PARTITIONS, OFFSETS_TOPIC, Partition, Topic, check_name, is_internal};
+use super::topics::{MAX_PARTITIONS, METADATA_TOPIC, OFFSETS_TOPIC, Partition, Topic, check_name, is_internal};
 use crate::log::{CleanupPolicy, Codec, LogConfig, LogError, TimestampType};
 
 /// A topic that somebody wants.
@@ -58,6 +58,12 @@ impl super::Core {
             ));
         }
         check_name(&new.name)?;
+        if new.name == METADATA_TOPIC {
+            return Err(Refusal::new(
+                ResponseError::InvalidRequest,
+                format!("Creation of internal topic {METADATA_TOPIC} is prohibited."),
+            ));
+        }
         if let Some(other) = self.topics.colliding(&new.name) {
             return Err(Refusal::new(
                 ResponseError::InvalidTopicException,

@@ -4,7 +4,7 @@ use kafka_protocol::ResponseError;
 
 use super::Refusal;
 use super::client_metrics::check_metrics;
-use super::configs::{self, Change, ConfigDef, Overrides};
+use super::configs::{self, Change, ConfigDef, Overrides, Type};
 use super::group_configs::{check_group, group_def, group_value};
 use super::journal::Record;
 use super::topics::check_name;
@@ -35,7 +35,14 @@ impl super::Core {
         let current = |overrides: &Overrides, key: &str| self.configs.topic_value(broker, overrides, key);
         for (key, change, value) in changes {
             let now = Some(current(&overrides, key));
-            configs::apply_change(&mut overrides, now, configs::topic_def(key), key, *change, value.as_deref())?;
+            configs::apply_change(
+                &mut overrides,
+                now,
+                configs::topic_def(key),
+                key,
+                *change,
+                value.as_deref(),
+            )?;
         }
         configs::check_topic(&overrides)?;
         Ok(overrides)
@@ -56,6 +63,19 @@ impl super::Core {
         };
         for (key, change, value) in changes {
             let def = configs::broker_def(key);
+            if matches!(change, Change::Append | Change::Subtract)
+                && def.is_none_or(|def| def.kind != Type::List)
+            {
+                let word = if *change == Change::Append {
+                    "append"
+                } else {
+                    "subtract"
+                };
+                return Err(invalid_config(match def {
+                    Some(_) => format!("Config value {word} is not allowed for config key: {key}"),
+                    None => format!("Unknown config name: {key}"),
+                }));
+            }
             let now = overrides.get(key).cloned().or_else(|| {
                 let asked = broker.unwrap_or(self.first_broker());
                 self.configs.broker_value(asked, key)
@@ -63,6 +83,7 @@ impl super::Core {
             configs::apply_change(&mut overrides, now, def, key, *change, value.as_deref())?;
         }
         self.check_broker(broker, &overrides)?;
+        Self::check_min_in_sync(broker, changes)?;
         Ok(overrides)
     }
 
@@ -86,7 +107,14 @@ impl super::Core {
         let mut overrides = self.configs.groups.get(group).cloned().unwrap_or_default();
         for (key, change, value) in changes {
             let now = group_value(&self.configs, broker, group, key);
-            configs::apply_change(&mut overrides, now, group_def(key), key, *change, value.as_deref())?;
+            configs::apply_change(
+                &mut overrides,
+                now,
+                group_def(key),
+                key,
+                *change,
+                value.as_deref(),
+            )?;
         }
         check_group(&self.configs, broker, &overrides)?;
         if validate_only {
@@ -141,23 +169,80 @@ impl super::Core {
 
     fn check_broker(&self, broker: Option<i32>, overrides: &Overrides) -> Result<(), Refusal> {
         let invalid = |why: String| Refusal::new(ResponseError::InvalidRequest, why);
-        let fixed: Vec<&str> = overrides
-            .keys()
-            .filter(|key| configs::broker_def(key).is_some_and(|def| !def.dynamic))
-            .map(String::as_str)
-            .collect();
-        if !fixed.is_empty() {
+        let named = |wanted: fn(&ConfigDef) -> bool| {
+            let keys = overrides.keys().map(String::as_str);
+            let found: Vec<&str> = keys
+                .filter(|key| configs::broker_def(key).is_some_and(wanted))
+                .collect();
+            (!found.is_empty()).then(|| found.join(", "))
+        };
+        if let Some(names) = named(|def| !def.dynamic) {
             return Err(invalid(format!(
-                "Cannot update these configs dynamically: [{}]",
-                fixed.join(", ")
+                "Cannot update these configs dynamically: [{names}]"
+            )));
+        }
+        if let Some(names) = named(|def| def.name.starts_with("ssl.")) {
+            return Err(invalid(format!(
+                "These security configs can be dynamically updated only per-listener using the listener prefix: [{names}]"
             )));
         }
         for (key, value) in overrides {
             if let Some(def) = configs::broker_def(key) {
                 def.check(value).map_err(invalid)?;
+                self.check_threads(broker, key, value).map_err(invalid)?;
             }
         }
-        let _ = broker;
         Ok(())
     }
+
+    /// A number of threads may at most double or halve at a time.
+    fn check_threads(&self, broker: Option<i32>, key: &str, value: &str) -> Result<(), String> {
+        if !THREADS.contains(&key) {
+            return Ok(());
+        }
+        let current = self.configs.number(broker.unwrap_or(self.first_broker()), key);
+        let wanted: i64 = value.trim().parse().unwrap_or(current);
+        let why = if wanted > current * 2 {
+            format!("value should not be greater than double the current value {current}")
+        } else if wanted < current / 2 {
+            format!("value should be at least half the current value {current}")
+        } else {
+            return Ok(());
+        };
+        Err(format!(
+            "Invalid value org.apache.kafka.common.config.ConfigException: Dynamic thread count update validation failed \
+             for {key}={wanted}, {why} for configuration Invalid dynamic configuration"
+        ))
+    }
+
+    /// With eligible leader replicas, as a cluster of Kafka 4.3 has them, `min.insync.replicas` is one number for the whole
+    /// cluster, and always set (KIP-966).
+    fn check_min_in_sync(broker: Option<i32>, changes: &Changes) -> Result<(), Refusal> {
+        let named = changes
+            .iter()
+            .rev()
+            .find(|(key, _, _)| key == "min.insync.replicas");
+        match (broker, named) {
+            (Some(_), Some(_)) => Err(invalid_config(
+                "Broker-level min.insync.replicas cannot be altered while ELR is enabled.".to_owned(),
+            )),
+            (None, Some((_, Change::Delete, _))) => Err(invalid_config(
+                "Cluster-level min.insync.replicas cannot be removed while ELR is enabled.".to_owned(),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Numbers of threads that a broker changes while it runs.
+const THREADS: [&str; 5] = [
+    "num.io.threads",
+    "num.network.threads",
+    "num.replica.fetchers",
+    "num.recovery.threads.per.data.dir",
+    "background.threads",
+];
+
+fn invalid_config(why: String) -> Refusal {
+    Refusal::new(ResponseError::InvalidConfig, why)
 }

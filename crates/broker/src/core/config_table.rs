@@ -3000,3 +3000,31 @@ pub(crate) const BROKER: &[ConfigDef] = &[
         synonyms: &[],
     },
 ];
+
+/// Broker configurations that are described only where they are set: the rates of replication and of moves.
+pub(crate) const UNLISTED: &[ConfigDef] = &[
+    ConfigDef {
+        name: "leader.replication.throttled.rate",
+        kind: Long,
+        default: None,
+        rule: AtLeast(0),
+        dynamic: true,
+        synonyms: &[],
+    },
+    ConfigDef {
+        name: "follower.replication.throttled.rate",
+        kind: Long,
+        default: None,
+        rule: AtLeast(0),
+        dynamic: true,
+        synonyms: &[],
+    },
+    ConfigDef {
+        name: "replica.alter.log.dirs.io.max.bytes.per.second",
+        kind: Long,
+        default: None,
+        rule: AtLeast(0),
+        dynamic: true,
+        synonyms: &[],
+    },
+];

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use kafka_protocol::ResponseError;
 
 use super::Refusal;
-use super::config_table::{BROKER, TOPIC};
+use super::config_table::{BROKER, TOPIC, UNLISTED};
 
 /// A configuration's type, with the numbers of the `DescribeConfigs` response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,10 +129,42 @@ pub(crate) fn topic_def(name: &str) -> Option<&'static ConfigDef> {
 
 /// The definition of a broker configuration.
 pub(crate) fn broker_def(name: &str) -> Option<&'static ConfigDef> {
+    listed_broker_def(name).or_else(|| UNLISTED.iter().find(|def| def.name == name))
+}
+
+fn listed_broker_def(name: &str) -> Option<&'static ConfigDef> {
     BROKER
         .binary_search_by(|def| def.name.cmp(name))
         .ok()
         .map(|at| &BROKER[at])
+}
+
+/// The broker configurations that stand in for one that is not set, itself first.
+fn stand_ins(name: &str) -> Vec<&str> {
+    let mut names = vec![name];
+    names.extend_from_slice(match name {
+        "log.retention.ms" => &["log.retention.minutes", "log.retention.hours"],
+        "log.retention.minutes" => &["log.retention.hours"],
+        "log.roll.ms" => &["log.roll.hours"],
+        "log.roll.jitter.ms" => &["log.roll.jitter.hours"],
+        "log.flush.interval.ms" => &["log.flush.scheduler.interval.ms"],
+        _ => &[],
+    });
+    names
+}
+
+/// A value as Kafka shows it once it has been read: numbers without the spaces around them, lists joined by commas.
+pub(crate) fn shown(kind: Type, value: &str) -> String {
+    match kind {
+        Type::Boolean => value.trim().to_ascii_lowercase(),
+        Type::List => split_list(value).collect::<Vec<_>>().join(","),
+        Type::Double => value
+            .trim()
+            .parse::<f64>()
+            .map_or_else(|_| value.to_owned(), |number| format!("{number:?}")),
+        Type::Password | Type::Unknown => value.to_owned(),
+        _ => value.trim().to_owned(),
+    }
 }
 
 impl ConfigDef {
@@ -194,10 +226,9 @@ impl ConfigDef {
         };
         match self.rule {
             Rule::OneOf(allowed) if !allowed.contains(&value) => one_of(value, allowed),
-            Rule::Each(_) if !value.is_empty() && value.split(',').any(|item| item.trim().is_empty()) => Err(format!(
-                "Configuration '{}' values must not be empty.",
-                self.name
-            )),
+            Rule::Each(_) if !value.is_empty() && value.split(',').any(|item| item.trim().is_empty()) => {
+                Err(format!("Configuration '{}' values must not be empty.", self.name))
+            }
             Rule::Each(allowed) => match split_list(value).find(|item| !allowed.contains(item)) {
                 Some(item) => one_of(item, allowed),
                 None => Ok(()),
@@ -280,7 +311,9 @@ pub(crate) fn check_topic(overrides: &Overrides) -> Result<(), Refusal> {
     let number = |name: &str| {
         let default = topic_def(name).and_then(|def| def.default);
         let value = overrides.get(name).map(String::as_str).or(default);
-        value.and_then(|value| value.trim().parse::<i64>().ok()).unwrap_or_default()
+        value
+            .and_then(|value| value.trim().parse::<i64>().ok())
+            .unwrap_or_default()
     };
     let (least, most) = (number("min.compaction.lag.ms"), number("max.compaction.lag.ms"));
     if least > most {
@@ -434,11 +467,9 @@ impl Configs {
         if let Some(value) = topic.get(def.name) {
             synonyms.push((def.name.to_owned(), Some(value.clone()), Source::Topic));
         }
-        // Kafka lists the layers of the strongest broker configuration only.
+        // Kafka lists the layers of the strongest broker configuration, and of what stands in for that one.
         if let Some(name) = def.synonyms.first() {
-            for (value, source) in self.layers(broker, name) {
-                synonyms.push(((*name).to_owned(), Some(value), source));
-            }
+            synonyms.extend(self.synonyms(broker, name));
         }
         let source = synonyms.first().map_or(Source::Default, |(_, _, source)| *source);
         Described {
@@ -451,12 +482,58 @@ impl Configs {
         }
     }
 
-    /// Everything that `DescribeConfigs` says of a broker.
-    pub(crate) fn describe_broker(&self, broker: i32) -> Vec<Described> {
-        BROKER
+    /// All layers of a broker configuration and of those that stand in for it, by source; as in Kafka, from the first that
+    /// has its own name on.
+    fn synonyms(&self, broker: i32, name: &str) -> Vec<(String, Option<String>, Source)> {
+        let names = stand_ins(name);
+        let mut all: Vec<_> = names
             .iter()
-            .map(|def| self.describe_broker_config(broker, def))
+            .flat_map(|name| {
+                self.layers(broker, name)
+                    .into_iter()
+                    .map(move |layer| (*name, layer))
+            })
+            .collect();
+        all.sort_by_key(|(_, (_, source))| *source as i8);
+        let own = all.into_iter().skip_while(|(found, _)| *found != name);
+        own.map(|(name, (value, source))| (name.to_owned(), Some(value), source))
             .collect()
+    }
+
+    /// Everything that `DescribeConfigs` says of a broker; also names that Kafka doesn't know, which may be some plugin's.
+    pub(crate) fn describe_broker(&self, broker: i32) -> Vec<Described> {
+        let known = BROKER.iter().map(|def| self.describe_broker_config(broker, def));
+        let altered = [self.per_broker.get(&broker), Some(&self.for_all)];
+        let others = altered
+            .into_iter()
+            .flatten()
+            .flat_map(|overrides| overrides.keys());
+        let others = others.filter(|name| listed_broker_def(name).is_none());
+        let mut described: Vec<Described> = known.collect();
+        for name in others {
+            if !described.iter().any(|line| line.name == *name) {
+                described.push(self.describe_unlisted(broker, name));
+            }
+        }
+        described
+    }
+
+    /// A configuration that only shows where it is set. The value of one that Kafka doesn't know may be a secret.
+    fn describe_unlisted(&self, broker: i32, name: &str) -> Described {
+        let def = broker_def(name);
+        let show = |value: String| def.map(|_| value);
+        let layers = self.layers(broker, name);
+        Described {
+            name: name.to_owned(),
+            value: layers.first().and_then(|(value, _)| show(value.clone())),
+            kind: def.map_or(Type::Unknown, |def| def.kind),
+            source: layers.first().map_or(Source::Default, |(_, source)| *source),
+            read_only: def.is_none(),
+            synonyms: layers
+                .into_iter()
+                .map(|(value, source)| (name.to_owned(), show(value), source))
+                .collect(),
+        }
     }
 
     fn describe_broker_config(&self, broker: i32, def: &ConfigDef) -> Described {
@@ -464,15 +541,15 @@ impl Configs {
         let layers = self.layers(broker, def.name);
         let source = layers.first().map_or(Source::Default, |(_, source)| *source);
         let hide = |value: String| if secret { None } else { Some(value) };
+        let synonyms = self.synonyms(broker, def.name).into_iter();
         Described {
             name: def.name.to_owned(),
             value: layers.first().and_then(|(value, _)| hide(value.clone())),
             kind: def.kind,
             source,
             read_only: !def.dynamic,
-            synonyms: layers
-                .into_iter()
-                .map(|(value, s)| (def.name.to_owned(), hide(value), s))
+            synonyms: synonyms
+                .map(|(name, value, source)| (name, value.and_then(hide), source))
                 .collect(),
         }
     }

@@ -230,7 +230,12 @@ pub(crate) fn describe_group(configs: &Configs, broker: i32, group: &str) -> Vec
 }
 
 /// The value in force for a group: its own, else the broker's.
-pub(crate) fn group_value(configs: &Configs, broker: i32, group: &str, name: &str) -> Option<std::string::String> {
+pub(crate) fn group_value(
+    configs: &Configs,
+    broker: i32,
+    group: &str,
+    name: &str,
+) -> Option<std::string::String> {
     if let Some(own) = configs.groups.get(group).and_then(|own| own.get(name)) {
         return Some(own.clone());
     }
@@ -263,7 +268,10 @@ mod tests {
             why("streams.num.standby.replicas", "100").unwrap(),
             "streams.num.standby.replicas must be less than or equal to group.streams.max.standby.replicas"
         );
-        assert_eq!(why("nonsense", "1").unwrap(), "Unknown group config name: nonsense");
+        assert_eq!(
+            why("nonsense", "1").unwrap(),
+            "Unknown group config name: nonsense"
+        );
     }
 
     #[test]
@@ -274,7 +282,10 @@ mod tests {
         let own = Overrides::from([(name.to_owned(), "50000".to_owned())]);
         configs.groups.insert("g".to_owned(), own);
         assert_eq!(group_value(&configs, 1, "g", name).unwrap(), "50000");
-        let line = describe_group(&configs, 1, "g").into_iter().find(|line| line.name == name).unwrap();
+        let line = describe_group(&configs, 1, "g")
+            .into_iter()
+            .find(|line| line.name == name)
+            .unwrap();
         assert_eq!((line.source, line.synonyms.len()), (Source::Group, 2));
     }
 }

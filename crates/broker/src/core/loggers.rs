@@ -40,7 +40,11 @@ pub(crate) fn check(changes: &[(String, Change, Option<String>)]) -> Result<(), 
     for (name, change, value) in changes {
         match change {
             Change::Append | Change::Subtract => {
-                let word = if *change == Change::Append { "APPEND" } else { "SUBTRACT" };
+                let word = if *change == Change::Append {
+                    "APPEND"
+                } else {
+                    "SUBTRACT"
+                };
                 return request(format!(
                     "{word} operation is not allowed for the BROKER_LOGGER resource"
                 ));

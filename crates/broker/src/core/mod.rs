@@ -8,10 +8,10 @@
 
 pub(crate) mod admin;
 pub(crate) mod brokers;
-mod config_table;
 pub(crate) mod client_metrics;
 mod config_changes;
 pub(crate) mod config_docs;
+mod config_table;
 pub(crate) mod configs;
 pub(crate) mod coordinator;
 pub(crate) mod features;
@@ -131,6 +131,8 @@ pub(crate) enum Effect {
         id: RequestId,
         result: Result<(), Refusal>,
     },
+    /// The request is none that Kafka makes sense of: its connection is closed.
+    Hangup { to: RequestId },
 }
 
 /// A broker as clients see it.
@@ -302,6 +304,7 @@ impl Core {
         match answer {
             Answer::Now(response) => self.reply(to, response),
             Answer::Silent => self.effects.push(Effect::NoReply { to }),
+            Answer::Hangup => self.effects.push(Effect::Hangup { to }),
             Answer::Later => {}
         }
     }

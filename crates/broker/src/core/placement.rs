@@ -15,16 +15,6 @@ impl super::Core {
         replication_factor: i16,
     ) -> Result<Vec<Vec<i32>>, Refusal> {
         let broker = self.first_broker();
-        let partitions = match partitions {
-            -1 => self.configs.number(broker, "num.partitions") as i32,
-            count if count < 1 => {
-                return Err(Refusal::new(
-                    ResponseError::InvalidPartitions,
-                    "Number of partitions was set to an invalid non-positive value.",
-                ));
-            }
-            count => count,
-        };
         let factor = match replication_factor {
             -1 => self.configs.number(broker, "default.replication.factor") as i16,
             factor if factor < 1 => {
@@ -34,6 +24,16 @@ impl super::Core {
                 ));
             }
             factor => factor,
+        };
+        let partitions = match partitions {
+            -1 => self.configs.number(broker, "num.partitions") as i32,
+            count if count < 1 => {
+                return Err(Refusal::new(
+                    ResponseError::InvalidPartitions,
+                    "Number of partitions was set to an invalid non-positive value.",
+                ));
+            }
+            count => count,
         };
         if partitions > MAX_PARTITIONS {
             return Err(Refusal::new(
@@ -97,6 +97,12 @@ impl super::Core {
         }
         let mut assignments = new.assignments.clone();
         assignments.sort();
+        if let Some(pair) = assignments.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            return Err(Refusal::new(
+                ResponseError::InvalidReplicaAssignment,
+                format!("Found multiple manual partition assignments for partition {}", pair[0].0),
+            ));
+        }
         for (at, (partition, replicas)) in assignments.iter().enumerate() {
             self.check_replicas(replicas, Some(assignments[0].1.len()))?;
             self.check_any_active(*partition, replicas)?;

@@ -16,6 +16,8 @@ use super::standing::Standing;
 pub(crate) const OFFSETS_TOPIC: &str = "__consumer_offsets";
 /// The topic of transactions.
 pub(crate) const TRANSACTIONS_TOPIC: &str = "__transaction_state";
+/// Kafka's metadata log; nobody may make it.
+pub(crate) const METADATA_TOPIC: &str = "__cluster_metadata";
 /// More partitions in one topic than this are refused; the cluster lives in one process.
 pub(crate) const MAX_PARTITIONS: i32 = 100_000;
 

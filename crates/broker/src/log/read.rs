@@ -194,7 +194,8 @@ impl PartitionLog {
             }
         }
         let Some((segment, max)) = newest else {
-            return Ok(None);
+            // No record has a timestamp: the first one is as new as any.
+            return self.first_at(-1);
         };
         let Some(batch) = segment.locate(&self.place, max.offset)? else {
             return Ok(None);

@@ -91,10 +91,59 @@ impl InvalidBatch {
     /// The error code of the Produce response.
     pub fn code(&self) -> ResponseError {
         match self {
+            // A part of a batch is no batch.
+            Self::Batch(BatchError::Truncated { .. }) => ResponseError::InvalidRecord,
+            // Kafka's codec table has no such line, and its answer no better word.
+            Self::Batch(BatchError::Codec(_)) => ResponseError::UnknownServerError,
+            Self::Batch(BatchError::Magic(magic)) if !(0..=2).contains(magic) => {
+                ResponseError::CorruptMessage
+            }
             Self::Batch(error) => error.code(),
             Self::NotOneBatch | Self::Rule(_) | Self::Records(_) => ResponseError::InvalidRecord,
             Self::TooLarge { .. } => ResponseError::MessageTooLarge,
             Self::Timestamps(_) => ResponseError::InvalidTimestamp,
+        }
+    }
+
+    /// Does Kafka find it when it reads the request, before it looks at the log; the answer then has no log start.
+    pub fn is_before_log(&self) -> bool {
+        match self {
+            Self::Batch(error) => matches!(
+                error,
+                BatchError::Truncated { .. }
+                    | BatchError::Length(_)
+                    | BatchError::Magic(_)
+                    | BatchError::Crc { .. }
+                    | BatchError::Header(_)
+            ),
+            Self::NotOneBatch | Self::TooLarge { .. } => true,
+            Self::Rule(_) | Self::Timestamps(_) | Self::Records(_) => false,
+        }
+    }
+
+    /// The `error_message` of a Produce response. Kafka has words of its own for bytes that are no batch and where single
+    /// records are at fault, and none elsewhere.
+    pub fn message(&self) -> Option<String> {
+        match self {
+            Self::Batch(BatchError::Magic(magic)) if !(0..=2).contains(magic) => {
+                Some(format!("Invalid magic found in record: {magic}"))
+            }
+            Self::Batch(BatchError::Length(size)) => Some(format!(
+                "Record size {size} is less than the minimum record overhead (14)"
+            )),
+            Self::Timestamps(_) => Some(self.to_string()),
+            Self::Records(errors) => {
+                let first: Vec<String> = errors
+                    .iter()
+                    .take(3)
+                    .map(|e| format!("RecordError(batchIndex={}, message='{}')", e.index, e.message))
+                    .collect();
+                Some(format!(
+                    "{self}, and only showing the first three errors at most: [{}]",
+                    first.join(", ")
+                ))
+            }
+            _ => None,
         }
     }
 
@@ -216,6 +265,11 @@ fn check_header(header: &BatchHeader, origin: Origin) -> Result<(), InvalidBatch
         return Ok(());
     }
     let (base, last, count) = (header.base_offset, header.last_offset(), header.record_count);
+    if base != 0 {
+        return Err(InvalidBatch::Rule(format!(
+            "The baseOffset of the record batch should be 0, but it is {base}"
+        )));
+    }
     if count <= 0 {
         return Err(InvalidBatch::Rule(format!(
             "Invalid reported count for record batch: {count}"

@@ -185,9 +185,13 @@ fn framed(
     Ok(out)
 }
 
-/// The answer to an `ApiVersions` of a version that this cluster doesn't know (KIP-511): version 0, with what it knows.
+/// The answer to an `ApiVersions` of a version that this cluster doesn't know (KIP-511): version 0, with the versions
+/// of this key.
 fn other_version(correlation: i32) -> Result<Outgoing, Unwritable> {
-    let response = api::api_versions::supported().with_error_code(ResponseError::UnsupportedVersion.code());
+    let mut response =
+        api::api_versions::supported().with_error_code(ResponseError::UnsupportedVersion.code());
+    let own = ApiKey::ApiVersions as i16;
+    response.api_keys.retain(|supported| supported.api_key == own);
     let out = Outgoing::new(Stretches::default(), 1024);
     framed(out, 0, correlation, |out| {
         Message::write(&response, out.own_mut(), 0)

@@ -50,6 +50,8 @@ pub(crate) async fn run(mut core: Core, mut events: mpsc::Receiver<Envelope>, cl
             match effect {
                 Effect::Reply { to, response } => answer(waiting.remove(&to), Some(response)),
                 Effect::NoReply { to } => answer(waiting.remove(&to), None),
+                // Its connection ends when nobody is left to answer it.
+                Effect::Hangup { to } => drop(waiting.remove(&to)),
                 Effect::Managed { id, result } => {
                     if let Some(Waiting::Owner(sender)) = waiting.remove(&id) {
                         let _ = sender.send(result);
