@@ -547,7 +547,7 @@ def produce(f):
            "gzip garbage": batch(good, 1, NOW, raw=b"not gzip at all"), "snappy garbage": batch(good, 2, NOW, raw=b"\xff" * 20), "lz4 garbage": batch(good, 3, NOW, raw=b"not lz4 at all"),
            "zstd garbage": batch(good, 4, NOW, raw=b"not zstd at all"), "record garbage": batch(good, time=NOW, raw=b"\x01\x02\x03"), "offsets": batch([record(0, b"k", b"v"), record(0, b"k", b"v")], time=NOW),
            "offsets down": batch([record(1, b"k", b"v"), record(0, b"k", b"v")], time=NOW), "offset gap": batch([record(0, b"k", b"v"), record(2, b"k", b"v")], time=NOW, last=2),
-           "control": batch([record(0, b"\0\0\0\1", b"\0\0\0\0\0\0")], time=NOW, attributes=32), "transactional": batch(good, time=NOW, attributes=16),
+           "control": batch([record(0, b"\0\0\0\1", b"\0\0\0\0\0\0")], time=NOW, attributes=32),
            "base 5": batch(good, time=NOW, base=5), "leader epoch": batch(good, time=NOW, leader_epoch=7), "append time": batch(good, time=NOW, attributes=8),
            "producer without sequence": batch(good, time=NOW, producer=(5, 0, -1)), "length": batch(good, time=NOW, length=10), "length big": batch(good, time=NOW, length=10_000)}
     for what, data in bad.items():
@@ -611,7 +611,9 @@ def times(f):
     f.ask("no time, header", lambda: f.headers(empty))
     appended = f.topic("appended", message_timestamp_type="LogAppendTime")
     f.ask("append time", lambda: {**(said := f.produce(appended, batch([(b"k", b"v"), (b"k", b"w")], time=5))), "time": said["time"] > NOW})
+    time.sleep(0.005)
     f.ask("append time, zipped", lambda: {**(said := f.produce(appended, batch([(b"k", b"v" * 300), (b"k", b"w")], 1, 5))), "time": said["time"] > NOW})
+    time.sleep(0.005)
     f.ask("append time, no time", lambda: {**(said := f.produce(appended, batch([(b"k", b"v")], time=-1))), "time": said["time"] > NOW})
     f.ask("append time, header", lambda: [{**h, "max_time": h["max_time"] > NOW} for h in f.headers(appended)])
     f.ask("append time, lookup", lambda: [f.offset(appended, NOW)[2], f.offset(appended, MAX_TIME)[2]])

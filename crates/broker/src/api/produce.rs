@@ -37,6 +37,10 @@ pub(crate) struct Rejected {
     error: ResponseError,
     message: Option<String>,
     records: Vec<(i32, String)>,
+    /// The log's start, where it was the log that refused; Kafka tells it then.
+    log_start: i64,
+    /// Was it refused before the log was looked at.
+    before_log: bool,
 }
 
 /// A checked request.
@@ -278,9 +282,11 @@ fn leader(core: &Core, topic: Option<&str>, index: i32, told: &mut Vec<NodeEndpo
 impl Rejected {
     /// Says where a record without a key was refused, as Kafka does.
     fn in_partition(mut self, topic: &str, index: i32) -> Self {
+        let whole = format!("{NO_KEY} in topic partition {topic}-{index}");
         for (_, message) in self.records.iter_mut().filter(|(_, message)| message == NO_KEY) {
-            *message = format!("{NO_KEY} in topic partition {topic}-{index}");
+            message.clone_from(&whole);
         }
+        self.message = self.message.map(|message| message.replace(NO_KEY, &whole));
         self
     }
 }
@@ -291,6 +297,8 @@ impl From<ResponseError> for Rejected {
             error,
             message: None,
             records: Vec::new(),
+            log_start: -1,
+            before_log: true,
         }
     }
 }
@@ -309,8 +317,9 @@ impl From<InvalidBatch> for Rejected {
     fn from(invalid: InvalidBatch) -> Self {
         Self {
             error: invalid.code(),
-            // Kafka has words of its own only where single records are at fault.
-            message: (!invalid.record_errors().is_empty()).then(|| invalid.to_string()),
+            message: invalid.message(),
+            before_log: invalid.is_before_log(),
+            log_start: -1,
             records: invalid
                 .record_errors()
                 .iter()
@@ -362,10 +371,14 @@ fn append(
         return Err(Rejected {
             error: ResponseError::InvalidTopicException,
             message: Some(format!("Cannot append to internal topic {}", topic.name)),
-            records: Vec::new(),
+            ..ResponseError::InvalidTopicException.into()
         });
     }
-    let batch = batch.map_err(|rejected| rejected.in_partition(&topic.name, index))?;
+    let batch = batch.map_err(|rejected| {
+        let start = partition.led_by(caller.broker).map_or(-1, |replica| replica.log.start_offset());
+        let log_start = if rejected.before_log { -1 } else { start };
+        Rejected { log_start, ..rejected.in_partition(&topic.name, index) }
+    })?;
     let epoch = partition.leader_epoch;
     let in_sync = partition.isr.len();
     let sole = partition.is_sole();
@@ -381,7 +394,7 @@ fn append(
         .map_err(|error| Rejected {
             error: error.code(),
             message: Some(error.to_string()),
-            records: Vec::new(),
+            ..error.code().into()
         })?;
     let end = replica.log.end_offset();
     core.appended(id, index);
@@ -418,7 +431,7 @@ fn refusal(rejected: Rejected) -> PartitionProduceResponse {
         .with_error_code(rejected.error.code())
         .with_base_offset(-1)
         .with_log_append_time_ms(-1)
-        .with_log_start_offset(-1)
+        .with_log_start_offset(rejected.log_start)
         .with_record_errors(records.collect())
         .with_error_message(rejected.message.map(StrBytes::from_string))
 }

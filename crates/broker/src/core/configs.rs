@@ -161,7 +161,7 @@ pub(crate) fn shown(kind: Type, value: &str) -> String {
         Type::Double => value
             .trim()
             .parse::<f64>()
-            .map_or_else(|_| value.to_owned(), |number| format!("{number:?}")),
+            .map_or_else(|_| value.to_owned(), |number| format!("{number:?}").replace('e', "E")),
         Type::Password | Type::Unknown => value.to_owned(),
         _ => value.trim().to_owned(),
     }

@@ -18,7 +18,7 @@ pub const MAGIC: i8 = 2;
 const MAGIC_AT: usize = 16;
 const CRC_AT: usize = 17;
 const CRC_FROM: usize = 21;
-const TIMESTAMP_TYPE_BIT: i16 = 1 << 3;
+pub(super) const TIMESTAMP_TYPE_BIT: i16 = 1 << 3;
 const TRANSACTIONAL_BIT: i16 = 1 << 4;
 const CONTROL_BIT: i16 = 1 << 5;
 const DELETE_HORIZON_BIT: i16 = 1 << 6;
@@ -68,6 +68,9 @@ pub enum BatchError {
         limit: u64,
     },
 }
+
+/// No record of any format is smaller: an old format's header, and what comes before it.
+const LEAST_RECORD_BYTES: usize = LENGTH_PREFIX_BYTES + 14;
 
 impl BatchError {
     /// The error code a producer gets for this.
@@ -133,10 +136,13 @@ impl BatchHeader {
         let length = buf.get_i32();
         let leader_epoch = buf.get_i32();
         let magic = buf.get_i8();
+        let size = usize::try_from(length).map_err(|_| BatchError::Length(length))? + LENGTH_PREFIX_BYTES;
+        if size < LEAST_RECORD_BYTES {
+            return Err(BatchError::Length(length));
+        }
         if magic != MAGIC {
             return Err(BatchError::Magic(magic));
         }
-        let size = usize::try_from(length).map_err(|_| BatchError::Length(length))? + LENGTH_PREFIX_BYTES;
         if size < HEADER_BYTES {
             return Err(BatchError::Length(length));
         }

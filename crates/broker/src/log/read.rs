@@ -194,8 +194,7 @@ impl PartitionLog {
             }
         }
         let Some((segment, max)) = newest else {
-            // No record has a timestamp: the first one is as new as any.
-            return self.first_at(-1);
+            return self.first_record();
         };
         let Some(batch) = segment.locate(&self.place, max.offset)? else {
             return Ok(None);
@@ -209,6 +208,23 @@ impl PartitionLog {
                 offset: record.offset,
                 leader_epoch: batch.header.leader_epoch,
             }))
+    }
+
+    /// The first record, where none has a timestamp: it is as new as any other.
+    fn first_record(&self) -> Result<Option<TimestampOffset>, LogError> {
+        for segment in &self.segments {
+            let Some(batch) = segment.locate(&self.place, self.log_start)? else {
+                continue;
+            };
+            let records = self.records_of(segment, batch.position, &batch.header)?;
+            let first = records.into_iter().find(|record| record.offset >= self.log_start);
+            return Ok(first.map(|record| TimestampOffset {
+                timestamp_ms: record.timestamp_ms,
+                offset: record.offset,
+                leader_epoch: batch.header.leader_epoch,
+            }));
+        }
+        Ok(None)
     }
 
     fn records_of(

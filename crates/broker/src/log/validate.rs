@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use kafka_protocol::ResponseError;
 use thiserror::Error;
 
-use super::batch::{BatchError, BatchHeader, HEADER_BYTES, TimestampType, assemble, check_crc};
+use super::batch::{BatchError, BatchHeader, HEADER_BYTES, TIMESTAMP_TYPE_BIT, TimestampType, assemble, check_crc};
 use super::codec::{self, Codec};
 use super::record;
 
@@ -114,7 +114,6 @@ impl InvalidBatch {
                     | BatchError::Length(_)
                     | BatchError::Magic(_)
                     | BatchError::Crc { .. }
-                    | BatchError::Header(_)
             ),
             Self::NotOneBatch | Self::TooLarge { .. } => true,
             Self::Rule(_) | Self::Timestamps(_) | Self::Records(_) => false,
@@ -236,10 +235,12 @@ pub fn validate(records: Bytes, rules: &ProduceRules, now_ms: i64) -> Result<Val
     let mut bytes = records;
     if target != header.codec()? || (!inside.offsets_in_order && target != Codec::None) {
         bytes = recompress(&mut header, &bytes, &inside, target, rules)?;
-    } else if header.max_timestamp != inside.max_timestamp
-        && rules.timestamp_type == TimestampType::CreateTime
+    } else if rules.timestamp_type == TimestampType::CreateTime
+        && (header.max_timestamp != inside.max_timestamp
+            || header.timestamp_type() == TimestampType::LogAppendTime)
     {
         header.max_timestamp = inside.max_timestamp;
+        header.attributes &= !TIMESTAMP_TYPE_BIT;
         bytes = assemble(&mut header, &bytes[HEADER_BYTES..]);
     }
     check_size(header.size, rules)?;

@@ -84,7 +84,7 @@ impl Lab {
                 Effect::Reply { to, response } => {
                     self.late.insert(to, Some(response));
                 }
-                Effect::NoReply { to } => {
+                Effect::NoReply { to } | Effect::Hangup { to } => {
                     self.late.insert(to, None);
                 }
                 Effect::Managed { result, .. } => managed = Some(result),
