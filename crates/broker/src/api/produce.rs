@@ -309,6 +309,8 @@ impl From<Refusal> for Rejected {
             error: refusal.error,
             message: refusal.message,
             records: Vec::new(),
+            log_start: -1,
+            before_log: true,
         }
     }
 }
@@ -375,9 +377,14 @@ fn append(
         });
     }
     let batch = batch.map_err(|rejected| {
-        let start = partition.led_by(caller.broker).map_or(-1, |replica| replica.log.start_offset());
+        let start = partition
+            .led_by(caller.broker)
+            .map_or(-1, |replica| replica.log.start_offset());
         let log_start = if rejected.before_log { -1 } else { start };
-        Rejected { log_start, ..rejected.in_partition(&topic.name, index) }
+        Rejected {
+            log_start,
+            ..rejected.in_partition(&topic.name, index)
+        }
     })?;
     let epoch = partition.leader_epoch;
     let in_sync = partition.isr.len();

@@ -12,7 +12,9 @@ use super::journal::Record;
 use super::ports::LogPosition;
 use super::scram::{Credential, Mechanism};
 use super::standing::Standing;
-use super::topics::{MAX_PARTITIONS, METADATA_TOPIC, OFFSETS_TOPIC, Partition, Topic, check_name, is_internal};
+use super::topics::{
+    MAX_PARTITIONS, METADATA_TOPIC, OFFSETS_TOPIC, Partition, Topic, check_name, is_internal,
+};
 use crate::log::{CleanupPolicy, Codec, LogConfig, LogError, TimestampType};
 
 /// A topic that somebody wants.

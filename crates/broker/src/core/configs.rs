@@ -158,10 +158,10 @@ pub(crate) fn shown(kind: Type, value: &str) -> String {
     match kind {
         Type::Boolean => value.trim().to_ascii_lowercase(),
         Type::List => split_list(value).collect::<Vec<_>>().join(","),
-        Type::Double => value
-            .trim()
-            .parse::<f64>()
-            .map_or_else(|_| value.to_owned(), |number| format!("{number:?}").replace('e', "E")),
+        Type::Double => value.trim().parse::<f64>().map_or_else(
+            |_| value.to_owned(),
+            |number| format!("{number:?}").replace('e', "E"),
+        ),
         Type::Password | Type::Unknown => value.to_owned(),
         _ => value.trim().to_owned(),
     }

@@ -100,7 +100,10 @@ impl super::Core {
         if let Some(pair) = assignments.windows(2).find(|pair| pair[0].0 == pair[1].0) {
             return Err(Refusal::new(
                 ResponseError::InvalidReplicaAssignment,
-                format!("Found multiple manual partition assignments for partition {}", pair[0].0),
+                format!(
+                    "Found multiple manual partition assignments for partition {}",
+                    pair[0].0
+                ),
             ));
         }
         for (at, (partition, replicas)) in assignments.iter().enumerate() {

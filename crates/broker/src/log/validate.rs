@@ -5,7 +5,9 @@ use bytes::{Bytes, BytesMut};
 use kafka_protocol::ResponseError;
 use thiserror::Error;
 
-use super::batch::{BatchError, BatchHeader, HEADER_BYTES, TIMESTAMP_TYPE_BIT, TimestampType, assemble, check_crc};
+use super::batch::{
+    BatchError, BatchHeader, HEADER_BYTES, TIMESTAMP_TYPE_BIT, TimestampType, assemble, check_crc,
+};
 use super::codec::{self, Codec};
 use super::record;
 

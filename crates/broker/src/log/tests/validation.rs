@@ -110,10 +110,7 @@ fn damaged_and_old_batches_are_refused() {
     old[16] = 1;
     assert_eq!(refused(old.into(), &rules()).0, ResponseError::InvalidRecord);
     let unknown = with_header(&batch, |header| header.attributes |= 7);
-    assert_eq!(
-        refused(unknown, &rules()).0,
-        ResponseError::UnknownServerError
-    );
+    assert_eq!(refused(unknown, &rules()).0, ResponseError::UnknownServerError);
 }
 
 #[test]
