@@ -9,7 +9,7 @@ use crate::api::shape::{
     all,
 };
 use crate::api::{Answer, Aside, Handler};
-use crate::core::{Caller, Core};
+use crate::core::{Caller, Core, Refusal};
 
 pub(crate) struct Api;
 
@@ -23,11 +23,13 @@ impl Handler for Api {
         wire
     }
 
-    fn handle(core: &mut Core, _caller: &Caller, call: Self::Call) -> Answer {
+    fn handle(core: &mut Core, caller: &Caller, call: Self::Call) -> Answer {
         let results = call.groups_names.into_iter().map(|id| {
-            let code = core
-                .delete_group(&id)
-                .map_or_else(|refusal| refusal.code(), |()| 0);
+            let done = core
+                .check_coordinator(caller.broker, &id)
+                .map_err(Into::into)
+                .and_then(|()| core.delete_group(&id));
+            let code = done.map_or_else(|refusal: Refusal| refusal.code(), |()| 0);
             DeletableGroupResult::default()
                 .with_group_id(id)
                 .with_error_code(code)

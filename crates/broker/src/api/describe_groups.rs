@@ -1,4 +1,4 @@
-//! `DescribeGroups`.
+//! `DescribeGroups`: groups of the classic protocol. A consumer group is none of them.
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
@@ -11,11 +11,11 @@ use crate::api::shape::{
     all, since,
 };
 use crate::api::{Answer, Aside, Handler};
-use crate::core::groups::{Group, State};
+use crate::core::groups::classic::{Classic, State};
 use crate::core::{Caller, Core};
 
 /// Everything that may be done with a group where nothing is secured: a bit per operation.
-const GROUP_OPERATIONS: i32 = 0b1_0100_1000;
+pub(crate) const GROUP_OPERATIONS: i32 = 0b1_0100_1000;
 
 pub(crate) struct Api;
 
@@ -35,9 +35,20 @@ impl Handler for Api {
         } else {
             i32::MIN
         };
-        let groups = call.groups.into_iter().map(|id| match core.groups.get(&id) {
-            Some(group) => describe(group, id).with_authorized_operations(operations),
-            None => unknown(id, caller.version),
+        let groups = call.groups.into_iter().map(|id| {
+            if let Err(error) = core.check_coordinator(caller.broker, &id) {
+                return DescribedGroup::default()
+                    .with_group_id(id)
+                    .with_error_code(error.code())
+                    .with_authorized_operations(i32::MIN);
+            }
+            match core.groups.get(&id) {
+                None => unknown(&id, caller.version, "found"),
+                Some(group) => match group.classic() {
+                    Some(classic) => describe(classic, id).with_authorized_operations(operations),
+                    None => unknown(&id, caller.version, "a classic group"),
+                },
+            }
         });
         let groups = groups.collect();
         Answer::message(DescribeGroupsResponse::default().with_groups(groups))
@@ -45,11 +56,14 @@ impl Handler for Api {
 }
 
 /// Since version 6 an unknown group is an error; before, it is dead.
-fn unknown(id: GroupId, version: i16) -> DescribedGroup {
-    let message = format!("Group {} not found.", id.as_str());
+fn unknown(id: &GroupId, version: i16, what: &str) -> DescribedGroup {
+    let message = match what {
+        "found" => format!("Group {} not found.", id.as_str()),
+        _ => format!("Group {} is not {what}.", id.as_str()),
+    };
     let group = DescribedGroup::default()
-        .with_group_id(id)
-        .with_group_state(StrBytes::from_static_str(State::Dead.name()))
+        .with_group_id(id.clone())
+        .with_group_state(StrBytes::from_static_str("Dead"))
         .with_authorized_operations(i32::MIN);
     if version < 6 {
         return group;
@@ -59,10 +73,10 @@ fn unknown(id: GroupId, version: i16) -> DescribedGroup {
         .with_error_message(Some(StrBytes::from_string(message)))
 }
 
-fn describe(group: &Group, id: GroupId) -> DescribedGroup {
+fn describe(group: &Classic, id: GroupId) -> DescribedGroup {
     let protocol = group.protocol.clone().unwrap_or_default();
     // While a rebalance is on, nobody's metadata or assignment is settled.
-    let settled = matches!(group.state, State::Stable);
+    let settled = group.state == State::Stable;
     let members = group.members.iter().map(|member| {
         let described = DescribedGroupMember::default()
             .with_member_id(StrBytes::from_string(member.id.clone()))

@@ -1,6 +1,5 @@
 //! `Heartbeat`.
 
-use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{HeartbeatRequest, HeartbeatResponse};
 
 use crate::api::shape::{Field, I32, Kind::Text, all, since};
@@ -20,21 +19,13 @@ impl Handler for Api {
     }
 
     fn handle(core: &mut Core, caller: &Caller, call: Self::Call) -> Answer {
-        if !core.coordinates_group(caller.broker, &call.group_id) {
-            let refused = HeartbeatResponse::default().with_error_code(ResponseError::NotCoordinator.code());
-            return Answer::message(refused);
-        }
-        let error = core
-            .with_group(&call.group_id, |group, now_ms, out| {
-                group.heartbeat(
-                    now_ms,
-                    &call.member_id,
-                    call.group_instance_id.as_deref(),
-                    call.generation_id,
-                    out,
-                )
-            })
-            .unwrap_or(Some(ResponseError::UnknownMemberId));
+        let error = core.heartbeat(
+            caller.broker,
+            &call.group_id,
+            &call.member_id,
+            call.group_instance_id.as_deref(),
+            call.generation_id,
+        );
         Answer::message(HeartbeatResponse::default().with_error_code(error.map_or(0, |error| error.code())))
     }
 }

@@ -10,7 +10,8 @@ use crate::api::shape::{
     all, since,
 };
 use crate::api::{Answer, Aside, Handler};
-use crate::core::groups::{Join, Joined};
+use crate::core::groups::Asker;
+use crate::core::groups::classic::{Join, Joined};
 use crate::core::{Caller, Core};
 
 pub(crate) struct Api;
@@ -35,16 +36,13 @@ impl Handler for Api {
     }
 
     fn handle(core: &mut Core, caller: &Caller, call: Self::Call) -> Answer {
-        let instance = call.group_instance_id.as_ref().map(ToString::to_string);
-        let fresh_id = format!(
-            "{}-{}",
-            instance.as_deref().unwrap_or(&caller.client_id),
-            core.outside.ids.uuid()
-        );
         let join = Join {
-            request: caller.request,
+            asker: Asker {
+                request: caller.request,
+                version: caller.version,
+            },
             member: call.member_id.to_string(),
-            instance,
+            instance: call.group_instance_id.map(|i| i.to_string()),
             client_id: caller.client_id.to_string(),
             host: caller.host.to_string(),
             rebalance_timeout_ms: if caller.version == 0 {
@@ -59,28 +57,32 @@ impl Handler for Api {
                 .into_iter()
                 .map(|p| (p.name.to_string(), p.metadata))
                 .collect(),
-            id_required: caller.version >= 4,
-            fresh_id,
+            fresh_id: core.outside.ids.uuid().to_string(),
         };
-        core.join_group(&call.group_id, join);
+        core.join_group(caller.broker, &call.group_id, &join);
         Answer::Later
     }
 }
 
 /// The answer on the wire.
-pub(crate) fn respond(joined: Joined) -> JoinGroupResponse {
+pub(crate) fn respond(version: i16, joined: Joined) -> JoinGroupResponse {
     let members = joined.members.into_iter().map(|(id, instance, metadata)| {
         JoinGroupResponseMember::default()
             .with_member_id(StrBytes::from_string(id))
             .with_group_instance_id(instance.map(StrBytes::from_string))
             .with_metadata(metadata)
     });
+    // Null is possible since version 7 only.
+    let protocol = match joined.protocol {
+        None if version < 7 => Some(String::new()),
+        protocol => protocol,
+    };
     JoinGroupResponse::default()
         .with_error_code(joined.error.map_or(0, |error| error.code()))
         .with_generation_id(joined.generation)
         .with_protocol_type(joined.protocol_type.map(StrBytes::from_string))
-        // Null is possible since version 7 only; nobody reads the name beside an error.
-        .with_protocol_name(Some(StrBytes::from_string(joined.protocol.unwrap_or_default())))
+        .with_protocol_name(protocol.map(StrBytes::from_string))
+        .with_skip_assignment(joined.skip_assignment)
         .with_leader(StrBytes::from_string(joined.leader))
         .with_member_id(StrBytes::from_string(joined.member))
         .with_members(members.collect())

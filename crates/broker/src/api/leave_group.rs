@@ -1,6 +1,5 @@
 //! `LeaveGroup`, one member or several (KIP-345).
 
-use kafka_protocol::ResponseError;
 use kafka_protocol::messages::leave_group_response::MemberResponse;
 use kafka_protocol::messages::{LeaveGroupRequest, LeaveGroupResponse};
 
@@ -10,6 +9,7 @@ use crate::api::shape::{
     all, between, since,
 };
 use crate::api::{Answer, Aside, Handler};
+use crate::core::groups::classic::Leaving;
 use crate::core::{Caller, Core};
 
 pub(crate) struct Api;
@@ -29,25 +29,37 @@ impl Handler for Api {
     }
 
     fn handle(core: &mut Core, caller: &Caller, call: Self::Call) -> Answer {
-        let mut leave = |member: &str, instance: Option<&str>| {
-            core.with_group(&call.group_id, |group, now_ms, out| {
-                group.leave(now_ms, member, instance, out)
-            })
-            .unwrap_or(Some(ResponseError::UnknownMemberId))
-            .map_or(0, |error| error.code())
+        let leaving: Vec<Leaving> = if caller.version < 3 {
+            vec![Leaving {
+                member: call.member_id.to_string(),
+                instance: None,
+            }]
+        } else {
+            let members = call.members.iter().map(|m| Leaving {
+                member: m.member_id.to_string(),
+                instance: m.group_instance_id.as_ref().map(ToString::to_string),
+            });
+            members.collect()
         };
+        let errors = match core.leave_group(caller.broker, &call.group_id, &leaving) {
+            Ok(errors) => errors,
+            Err(error) => {
+                return Answer::message(LeaveGroupResponse::default().with_error_code(error.code()));
+            }
+        };
+        let mut codes = errors
+            .into_iter()
+            .map(|error| error.map_or(0, |error| error.code()));
         if caller.version < 3 {
-            let code = leave(&call.member_id, None);
+            let code = codes.next().unwrap_or(0);
             return Answer::message(LeaveGroupResponse::default().with_error_code(code));
         }
-        let members = call.members.iter().map(|member| {
-            let code = leave(&member.member_id, member.group_instance_id.as_deref());
+        let members = call.members.into_iter().zip(codes).map(|(member, code)| {
             MemberResponse::default()
-                .with_member_id(member.member_id.clone())
-                .with_group_instance_id(member.group_instance_id.clone())
+                .with_member_id(member.member_id)
+                .with_group_instance_id(member.group_instance_id)
                 .with_error_code(code)
         });
-        let members = members.collect();
-        Answer::message(LeaveGroupResponse::default().with_members(members))
+        Answer::message(LeaveGroupResponse::default().with_members(members.collect()))
     }
 }

@@ -24,26 +24,25 @@ impl Handler for Api {
         wire
     }
 
-    fn handle(core: &mut Core, _caller: &Caller, call: Self::Call) -> Answer {
+    fn handle(core: &mut Core, caller: &Caller, call: Self::Call) -> Answer {
         let passes = |filter: &[StrBytes], own: &str| {
-            filter.is_empty() || filter.iter().any(|wanted| wanted.eq_ignore_ascii_case(own))
+            filter.is_empty()
+                || filter
+                    .iter()
+                    .any(|wanted| wanted.trim().eq_ignore_ascii_case(own))
         };
-        let groups = core
-            .groups
-            .by_id
-            .values()
-            .filter(|group| {
-                passes(&call.states_filter, group.state.name()) && passes(&call.types_filter, "classic")
-            })
-            .map(|group| {
-                ListedGroup::default()
-                    .with_group_id(GroupId(StrBytes::from_string(group.id.clone())))
-                    .with_protocol_type(StrBytes::from_string(
-                        group.protocol_type.clone().unwrap_or_default(),
-                    ))
-                    .with_group_state(StrBytes::from_static_str(group.state.name()))
-                    .with_group_type(StrBytes::from_static_str("classic"))
-            });
+        let groups = core.groups.by_id.values().filter(|group| {
+            passes(&call.states_filter, group.state_name())
+                && passes(&call.types_filter, group.type_name())
+                && core.coordinator_of(&group.id) == Some(caller.broker)
+        });
+        let groups = groups.map(|group| {
+            ListedGroup::default()
+                .with_group_id(GroupId(StrBytes::from_string(group.id.clone())))
+                .with_protocol_type(StrBytes::from_string(group.protocol_type().to_owned()))
+                .with_group_state(StrBytes::from_static_str(group.state_name()))
+                .with_group_type(StrBytes::from_static_str(group.type_name()))
+        });
         Answer::message(ListGroupsResponse::default().with_groups(groups.collect()))
     }
 }

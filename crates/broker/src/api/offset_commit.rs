@@ -11,7 +11,8 @@ use crate::api::shape::{
     Kind::{Structs, Text},
     all, between, since,
 };
-use crate::api::{Answer, Aside, Handler};
+use crate::api::{Answer, Aside, Handler, Response};
+use crate::core::groups::{Committer, TopicImage};
 use crate::core::offsets::Committed;
 use crate::core::{Caller, Core};
 
@@ -37,78 +38,116 @@ impl Handler for Api {
         wire
     }
 
-    fn handle(core: &mut Core, _caller: &Caller, call: Self::Call) -> Answer {
-        let refused = refusal(core, &call);
-        let limit = core
-            .configs
-            .number(core.first_broker(), "offset.metadata.max.bytes") as usize;
-        let now_ms = core.now_ms;
-        let mut accepted = Vec::new();
-        let mut topics = Vec::with_capacity(call.topics.len());
-        for topic in call.topics {
-            let count = core.topics.get(&topic.name).map(|t| t.partitions.len() as i32);
-            let mut partitions = Vec::with_capacity(topic.partitions.len());
-            for p in &topic.partitions {
-                let metadata = p
-                    .committed_metadata
-                    .as_ref()
-                    .map(ToString::to_string)
-                    .unwrap_or_default();
-                let error = refused.or_else(|| match count {
-                    Some(count) if (0..count).contains(&p.partition_index) => {
-                        (metadata.len() > limit).then_some(ResponseError::OffsetMetadataTooLarge)
-                    }
-                    _ => Some(ResponseError::UnknownTopicOrPartition),
-                });
-                if error.is_none() {
-                    let committed = Committed {
-                        offset: p.committed_offset,
-                        leader_epoch: p.committed_leader_epoch,
-                        metadata,
-                        commit_ms: now_ms,
-                    };
-                    accepted.push((topic.name.to_string(), p.partition_index, committed));
-                }
-                partitions.push(
-                    OffsetCommitResponsePartition::default()
-                        .with_partition_index(p.partition_index)
-                        .with_error_code(error.map_or(0, |error| error.code())),
-                );
-            }
-            topics.push(
-                OffsetCommitResponseTopic::default()
-                    .with_name(topic.name)
-                    .with_partitions(partitions),
-            );
+    fn handle(core: &mut Core, caller: &Caller, call: Self::Call) -> Answer {
+        let group = call.group_id.clone();
+        let (accepted, topics) = sort_out(core, caller, call);
+        let refused = Response::message(answer(with_error(topics.clone(), ResponseError::NotCoordinator)));
+        if accepted.is_empty() {
+            return Answer::message(answer(topics));
         }
-        if let Err(refusal) = core.commit(&call.group_id, accepted) {
-            for partition in topics
-                .iter_mut()
-                .flat_map(|t| &mut t.partitions)
-                .filter(|p| p.error_code == 0)
-            {
-                partition.error_code = refusal.code();
-            }
+        match core.commit(&group, accepted) {
+            Err(refusal) => Answer::message(answer(with_error(topics, refusal.error))),
+            Ok(()) => core.answer_when_safe(caller, &group, Response::message(answer(topics)), refused),
         }
-        Answer::message(OffsetCommitResponse::default().with_topics(topics))
     }
 }
 
-/// May this member of this generation commit at all.
-fn refusal(core: &mut Core, call: &OffsetCommitRequest) -> Option<ResponseError> {
-    if call.group_id.is_empty() {
-        return Some(ResponseError::InvalidGroupId);
+type Topics = Vec<OffsetCommitResponseTopic>;
+
+fn answer(topics: Topics) -> OffsetCommitResponse {
+    OffsetCommitResponse::default().with_topics(topics)
+}
+
+/// Everything that was well is refused.
+fn with_error(mut topics: Topics, error: ResponseError) -> Topics {
+    let partitions = topics.iter_mut().flat_map(|t| &mut t.partitions);
+    for partition in partitions.filter(|p| p.error_code == 0) {
+        partition.error_code = error.code();
     }
-    let generation = call.generation_id_or_member_epoch;
-    let known = core.with_group(&call.group_id, |group, now_ms, out| {
-        group.commit_error(
-            now_ms,
-            &call.member_id,
-            call.group_instance_id.as_deref(),
-            generation,
-            out,
-        )
-    });
-    // A group that nobody knows may be committed to by who has no generation: it manages its partitions itself.
-    known.unwrap_or((generation >= 0).then_some(ResponseError::IllegalGeneration))
+    topics
+}
+
+/// What is to be committed, and what is said of each partition.
+fn sort_out(
+    core: &mut Core,
+    caller: &Caller,
+    call: OffsetCommitRequest,
+) -> (Vec<(String, i32, Committed)>, Topics) {
+    let (mut accepted, mut topics) = (Vec::new(), Topics::new());
+    let limit = core.configs.number(caller.broker, "offset.metadata.max.bytes") as usize;
+    for topic in &call.topics {
+        let known = core.topics.by_name(&topic.name);
+        let partitions = topic.partitions.iter().map(|p| {
+            let code = match known {
+                Some((topic_id, count)) if (0..count).contains(&p.partition_index) => {
+                    let metadata = p.committed_metadata.as_ref().map(ToString::to_string);
+                    let metadata = metadata.unwrap_or_default();
+                    if metadata.encode_utf16().count() > limit {
+                        ResponseError::OffsetMetadataTooLarge.code()
+                    } else {
+                        let committed = Committed {
+                            offset: p.committed_offset,
+                            leader_epoch: p.committed_leader_epoch,
+                            metadata,
+                            commit_ms: core.now_ms,
+                            topic_id,
+                        };
+                        accepted.push((topic.name.to_string(), p.partition_index, committed));
+                        0
+                    }
+                }
+                _ => ResponseError::UnknownTopicOrPartition.code(),
+            };
+            OffsetCommitResponsePartition::default()
+                .with_partition_index(p.partition_index)
+                .with_error_code(code)
+        });
+        let partitions = partitions.collect();
+        topics.push(
+            OffsetCommitResponseTopic::default()
+                .with_name(topic.name.clone())
+                .with_partitions(partitions),
+        );
+    }
+    // A request without a partition that there is does not get as far as the group.
+    let all_unknown = topics
+        .iter()
+        .flat_map(|t| &t.partitions)
+        .all(|p| p.error_code == ResponseError::UnknownTopicOrPartition.code());
+    if all_unknown {
+        return (Vec::new(), topics);
+    }
+    if let Err(error) = check(core, caller, &call, &accepted) {
+        let unknown = ResponseError::UnknownTopicOrPartition.code();
+        for partition in topics.iter_mut().flat_map(|t| &mut t.partitions) {
+            if partition.error_code != unknown {
+                partition.error_code = error.code();
+            }
+        }
+        accepted.clear();
+    }
+    (accepted, topics)
+}
+
+/// May this member of this generation or epoch commit these.
+fn check(
+    core: &mut Core,
+    caller: &Caller,
+    call: &OffsetCommitRequest,
+    offsets: &[(String, i32, Committed)],
+) -> Result<(), ResponseError> {
+    core.check_group(caller.broker, &call.group_id)?;
+    let by = Committer {
+        member: &call.member_id,
+        instance: call.group_instance_id.as_deref(),
+        generation: call.generation_id_or_member_epoch,
+        transactional: false,
+        version: caller.version,
+    };
+    let check = core
+        .check_commit(&call.group_id, &by)
+        .map_err(|refusal| refusal.error)?;
+    offsets
+        .iter()
+        .try_for_each(|(_, index, committed)| check.partition(committed.topic_id, *index))
 }

@@ -11,8 +11,7 @@ use crate::api::shape::{
     Kind::{Structs, Text},
     all,
 };
-use crate::api::{Answer, Aside, Handler};
-use crate::core::groups::State;
+use crate::api::{Answer, Aside, Handler, Response};
 use crate::core::{Caller, Core};
 
 pub(crate) struct Api;
@@ -27,33 +26,41 @@ impl Handler for Api {
         wire
     }
 
-    fn handle(core: &mut Core, _caller: &Caller, call: Self::Call) -> Answer {
+    fn handle(core: &mut Core, caller: &Caller, call: Self::Call) -> Answer {
         let refuse = |error: ResponseError| {
             Answer::message(OffsetDeleteResponse::default().with_error_code(error.code()))
         };
+        if let Err(error) = core.check_group(caller.broker, &call.group_id) {
+            return refuse(error);
+        }
         let Some(group) = core.groups.get(&call.group_id) else {
             return refuse(ResponseError::GroupIdNotFound);
         };
-        let busy = group.state != State::Empty;
-        if busy && group.protocol_type.as_deref() != Some("consumer") {
-            return refuse(ResponseError::NonEmptyGroup);
+        if let Err(refusal) = group.check_offset_delete() {
+            return refuse(refusal.error);
         }
-        let subscribed = group.subscribed_topics();
         let mut gone = Vec::new();
         let topics = call.topics.into_iter().map(|topic| {
-            let in_use = busy && subscribed.contains(topic.name.as_str());
+            let count = core
+                .topics
+                .get(&topic.name)
+                .map_or(0, |t| t.partitions.len() as i32);
+            let in_use = group.is_subscribed_to(&topic.name);
             let partitions = topic.partitions.iter().map(|p| {
-                if !in_use {
-                    gone.push((topic.name.to_string(), p.partition_index));
-                }
-                let error = if in_use {
+                let index = p.partition_index;
+                let code = if !(0..count).contains(&index) {
+                    ResponseError::UnknownTopicOrPartition.code()
+                } else if in_use {
                     ResponseError::GroupSubscribedToTopic.code()
                 } else {
+                    if group.offsets.get(&topic.name, index).is_some() {
+                        gone.push((topic.name.to_string(), index));
+                    }
                     0
                 };
                 OffsetDeleteResponsePartition::default()
-                    .with_partition_index(p.partition_index)
-                    .with_error_code(error)
+                    .with_partition_index(index)
+                    .with_error_code(code)
             });
             let partitions = partitions.collect();
             OffsetDeleteResponseTopic::default()
@@ -61,14 +68,19 @@ impl Handler for Api {
                 .with_partitions(partitions)
         });
         let topics = topics.collect();
-        gone.retain(|(topic, partition)| {
-            core.groups
-                .get(&call.group_id)
-                .is_some_and(|group| group.offsets.get(topic, *partition).is_some())
-        });
         match core.forget_offsets(&call.group_id, &gone) {
-            Ok(()) => Answer::message(OffsetDeleteResponse::default().with_topics(topics)),
             Err(refusal) => refuse(refusal.error),
+            Ok(()) => {
+                let response = OffsetDeleteResponse::default().with_topics(topics);
+                let refused =
+                    OffsetDeleteResponse::default().with_error_code(ResponseError::NotCoordinator.code());
+                core.answer_when_safe(
+                    caller,
+                    &call.group_id,
+                    Response::message(response),
+                    Response::message(refused),
+                )
+            }
         }
     }
 }

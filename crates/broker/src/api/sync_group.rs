@@ -9,7 +9,8 @@ use crate::api::shape::{
     all, since,
 };
 use crate::api::{Answer, Aside, Handler};
-use crate::core::groups::{Sync, Synced};
+use crate::core::groups::Asker;
+use crate::core::groups::classic::{Sync, Synced};
 use crate::core::{Caller, Core};
 
 pub(crate) struct Api;
@@ -35,7 +36,10 @@ impl Handler for Api {
     fn handle(core: &mut Core, caller: &Caller, call: Self::Call) -> Answer {
         let text = |text: Option<StrBytes>| text.map(|t| t.to_string());
         let sync = Sync {
-            request: caller.request,
+            asker: Asker {
+                request: caller.request,
+                version: caller.version,
+            },
             member: call.member_id.to_string(),
             instance: text(call.group_instance_id),
             generation: call.generation_id,
@@ -47,7 +51,7 @@ impl Handler for Api {
                 .map(|a| (a.member_id.to_string(), a.assignment))
                 .collect(),
         };
-        core.sync_group(&call.group_id, sync);
+        core.sync_group(caller.broker, &call.group_id, &sync);
         Answer::Later
     }
 }

@@ -14,6 +14,7 @@ use crate::api::shape::{
     all, since,
 };
 use crate::api::{Answer, Aside, Handler, Response};
+use crate::core::groups::{Committer, TopicImage};
 use crate::core::offsets::{Committed, partition_for};
 use crate::core::topics::OFFSETS_TOPIC;
 use crate::core::transactions::coordinator_error;
@@ -93,10 +94,7 @@ fn sort_out(core: &Core, call: &TxnOffsetCommitRequest) -> (Accepted, Vec<TxnOff
         .number(core.first_broker(), "offset.metadata.max.bytes") as usize;
     let mut accepted = Vec::new();
     let topics = call.topics.iter().map(|topic| {
-        let count = core
-            .topics
-            .get(&topic.name)
-            .map_or(0, |t| t.partitions.len() as i32);
+        let (topic_id, count) = core.topics.by_name(&topic.name).unwrap_or_default();
         let partitions = topic.partitions.iter().map(|p| {
             let metadata = p.committed_metadata.as_deref().unwrap_or_default();
             let error = if !(0..count).contains(&p.partition_index) {
@@ -109,6 +107,7 @@ fn sort_out(core: &Core, call: &TxnOffsetCommitRequest) -> (Accepted, Vec<TxnOff
                     leader_epoch: p.committed_leader_epoch,
                     metadata: metadata.to_owned(),
                     commit_ms: core.now_ms,
+                    topic_id,
                 };
                 accepted.push((topic.name.to_string(), p.partition_index, committed));
                 0
@@ -139,9 +138,14 @@ fn commit(
     accepted: Accepted,
     topics: Vec<TxnOffsetCommitResponseTopic>,
 ) {
-    let instance = call.group_instance_id.as_deref();
-    let checked =
-        core.check_transactional_commit(&call.group_id, &call.member_id, instance, call.generation_id);
+    let by = Committer {
+        member: &call.member_id,
+        instance: call.group_instance_id.as_deref(),
+        generation: call.generation_id,
+        transactional: true,
+        version: caller.version,
+    };
+    let checked = core.check_transactional_commit(&call.group_id, &by, &accepted);
     let appended = checked.and_then(|()| core.append_offsets(&call.group_id, producer(call), accepted));
     match appended {
         Err(error) => answer(core, caller, topics, Err(error)),

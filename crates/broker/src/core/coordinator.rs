@@ -1,23 +1,28 @@
-//! The group coordinator: requests to groups, what they want done, and what of them survives.
-
-use std::collections::BTreeSet;
+//! The group coordinator: requests to groups, and what they want done.
 
 use kafka_protocol::ResponseError;
 
-use super::Refusal;
-use super::groups::{Group, Groups, Join, Joined, Out, State, Sync, Synced};
-use super::offsets::{Committed, Saved, SavedGroup, partition_for};
-use super::ports::read_all;
+use super::groups::classic::{Join, Joined, Leaving, SavedGroup, Sync, Synced};
+use super::groups::consumer::{Beat, Beaten};
+use super::groups::records::Saved;
+use super::groups::{CommitCheck, Committer, Cx, Group, Kind, Out, Rules, Wake};
+use super::offsets::{Committed, partition_for};
 use super::timers::Timer;
 use super::topics::OFFSETS_TOPIC;
-use crate::api::{Response, join_group, sync_group};
-use crate::log::{BatchOptions, NewRecord, batches, build_batch};
+use super::{Caller, Refusal};
+use crate::api::{Answer, Response, join_group, sync_group};
 
 impl super::Core {
+    /// The partition of the offsets topic that a group belongs to.
+    pub(crate) fn group_partition(&self, group: &str) -> Option<i32> {
+        let topic = self.topics.get(OFFSETS_TOPIC)?;
+        Some(partition_for(group, topic.partitions.len() as i32))
+    }
+
     /// The broker that coordinates a group.
     pub(crate) fn coordinator_of(&self, group: &str) -> Option<i32> {
+        let at = self.group_partition(group)?;
         let topic = self.topics.get(OFFSETS_TOPIC)?;
-        let at = partition_for(group, topic.partitions.len() as i32);
         topic
             .partitions
             .get(at as usize)
@@ -25,15 +30,141 @@ impl super::Core {
             .filter(|leader| *leader >= 0)
     }
 
-    /// A member joins. The answer comes when the rebalance is through.
-    pub(crate) fn join_group(&mut self, group: &str, join: Join) {
+    /// Is the broker that was asked the one to ask.
+    ///
+    /// # Errors
+    /// `NOT_COORDINATOR`.
+    pub(crate) fn check_coordinator(&self, broker: i32, group: &str) -> Result<(), ResponseError> {
+        if self.coordinator_of(group) == Some(broker) {
+            Ok(())
+        } else {
+            Err(ResponseError::NotCoordinator)
+        }
+    }
+
+    /// The same, for a request that must name a group.
+    ///
+    /// # Errors
+    /// `INVALID_GROUP_ID`, `NOT_COORDINATOR`.
+    pub(crate) fn check_group(&self, broker: i32, group: &str) -> Result<(), ResponseError> {
+        if group.is_empty() {
+            return Err(ResponseError::InvalidGroupId);
+        }
+        self.check_coordinator(broker, group)
+    }
+
+    /// The settings in force for a group.
+    pub(crate) fn group_rules(&self, group: &str) -> Rules {
         let broker = self.first_broker();
-        let delay_ms = self.configs.number(broker, "group.initial.rebalance.delay.ms");
-        let timeout = i64::from(join.session_timeout_ms);
-        let refused = if group.is_empty() {
-            Some(ResponseError::InvalidGroupId)
-        } else if timeout < self.configs.number(broker, "group.min.session.timeout.ms")
-            || timeout > self.configs.number(broker, "group.max.session.timeout.ms")
+        let number = |name: &str| self.configs.number(broker, name);
+        let own = |name: &str, default: &str| {
+            let set = self.configs.groups.get(group).and_then(|own| own.get(name));
+            set.and_then(|value| value.trim().parse().ok())
+                .unwrap_or_else(|| number(default))
+        };
+        let text = |name: &str| self.configs.broker_value(broker, name).unwrap_or_default();
+        let policy = text("group.consumer.migration.policy").to_lowercase();
+        let both = policy == "bidirectional";
+        let assignors = text("group.consumer.assignors");
+        let size = |name: &str| usize::try_from(number(name)).unwrap_or(usize::MAX);
+        Rules {
+            initial_delay_ms: number("group.initial.rebalance.delay.ms"),
+            classic_max_size: size("group.max.size"),
+            consumer_max_size: size("group.consumer.max.size"),
+            session_timeout_ms: own("consumer.session.timeout.ms", "group.consumer.session.timeout.ms"),
+            heartbeat_interval_ms: own(
+                "consumer.heartbeat.interval.ms",
+                "group.consumer.heartbeat.interval.ms",
+            ) as i32,
+            assignment_interval_ms: own(
+                "consumer.assignment.interval.ms",
+                "group.consumer.assignment.interval.ms",
+            ),
+            default_assignor: assignors.split(',').next().unwrap_or_default().trim().to_owned(),
+            upgrade: both || policy == "upgrade",
+            downgrade: both || policy == "downgrade",
+        }
+    }
+
+    /// Does something with a group that there is, and carries out what it wants. Nothing where there is no such group.
+    ///
+    /// # Errors
+    /// What the group wanted to survive could not be written; the group is as it was.
+    pub(crate) fn with_group<T>(
+        &mut self,
+        group: &str,
+        act: impl FnOnce(&mut Group, &mut Cx) -> T,
+    ) -> Option<Result<T, Refusal>> {
+        let rules = self.group_rules(group);
+        let mut cx = Cx::new(self.now_ms, &rules, &self.topics);
+        let result = act(self.groups.get_mut(group)?, &mut cx);
+        let out = cx.out;
+        Some(self.carry_out(group, out).map(|()| result))
+    }
+
+    fn carry_out(&mut self, group: &str, out: Vec<Out>) -> Result<(), Refusal> {
+        let (mut saved, mut answers) = (Vec::new(), Vec::new());
+        for wish in out {
+            match wish {
+                Out::Save(record) => saved.push(record),
+                Out::Wake(at_ms, wake) => {
+                    let group = group.to_owned();
+                    self.timers.set(at_ms, Timer::Group { group, wake });
+                }
+                answer @ (Out::Joined(..) | Out::Synced(..)) => answers.push(answer),
+            }
+        }
+        let result = self.save(group, &saved);
+        if let Err(refusal) = &result {
+            tracing::warn!(group, ?refusal, "the group's state was not saved");
+            self.reload_group_partition(group);
+        }
+        let error = result
+            .as_ref()
+            .err()
+            .map(|_| ResponseError::CoordinatorNotAvailable);
+        for answer in answers {
+            let (to, response, refused) = match answer {
+                Out::Joined(asker, joined) => {
+                    let refuse = |error| Joined::refused(error, &joined.member);
+                    let refused = join_group::respond(asker.version, refuse(ResponseError::NotCoordinator));
+                    let joined = error.map_or_else(|| joined.clone(), refuse);
+                    let response = Response::message(join_group::respond(asker.version, joined));
+                    (asker.request, response, Response::message(refused))
+                }
+                Out::Synced(asker, synced) => {
+                    let refused = Synced::refused(ResponseError::NotCoordinator);
+                    let synced = error.map_or(synced, Synced::refused);
+                    (
+                        asker.request,
+                        Response::message(sync_group::respond(synced)),
+                        Response::message(sync_group::respond(refused)),
+                    )
+                }
+                Out::Save(_) | Out::Wake(..) => continue,
+            };
+            if saved.is_empty() {
+                self.reply(to, response);
+            } else {
+                self.reply_when_safe(group, to, response, refused);
+            }
+        }
+        result
+    }
+
+    /// A group asked to be woken.
+    pub(crate) fn wake_group(&mut self, group: &str, wake: &Wake) {
+        // What could not be saved was said; the members find out with their next request.
+        let _ = self.with_group(group, |group, cx| group.wake(cx, wake));
+    }
+
+    /// A member joins. The answer comes when the rebalance is through.
+    pub(crate) fn join_group(&mut self, broker: i32, group: &str, join: &Join) {
+        let timeout_ms = i64::from(join.session_timeout_ms);
+        let refused = if let Err(error) = self.check_group(broker, group) {
+            Some(error)
+        } else if timeout_ms < self.configs.number(broker, "group.min.session.timeout.ms")
+            || timeout_ms > self.configs.number(broker, "group.max.session.timeout.ms")
         {
             Some(ResponseError::InvalidSessionTimeout)
         } else if !join.member.is_empty() && self.groups.get(group).is_none() {
@@ -41,134 +172,148 @@ impl super::Core {
         } else {
             None
         };
-        let mut out = Vec::new();
-        match refused {
-            Some(error) => out.push(Out::Joined(
-                join.request,
-                Joined {
-                    error: Some(error),
-                    generation: -1,
-                    member: join.member,
-                    ..Joined::default()
-                },
-            )),
-            None => self
-                .groups
-                .get_or_create(group, self.now_ms)
-                .join(self.now_ms, join, delay_ms, &mut out),
+        if let Some(error) = refused {
+            let refused = Joined::refused(error, &join.member);
+            let response = join_group::respond(join.asker.version, refused);
+            self.reply(join.asker.request, Response::message(response));
+            return;
         }
-        self.carry_out(group, out);
+        let now_ms = self.now_ms;
+        let is_new = self.groups.get(group).is_none();
+        self.groups.get_or_create(group, now_ms);
+        // Where it can't be saved, the answer says so.
+        let _ = self.with_group(group, |state, cx| {
+            if is_new {
+                // An empty group is in the log from the first join on, whatever becomes of it.
+                cx.out.push(Out::Save(Saved::Group {
+                    group: state.id.clone(),
+                    saved: Some(SavedGroup {
+                        since_ms: Some(now_ms),
+                        ..SavedGroup::default()
+                    }),
+                }));
+            }
+            state.join(cx, join);
+        });
     }
 
     /// A member asks for its assignment.
-    pub(crate) fn sync_group(&mut self, group: &str, sync: Sync) {
-        let mut out = Vec::new();
-        if let Some(state) = self.groups.get_mut(group) {
-            state.sync(self.now_ms, sync, &mut out);
-        } else {
-            let error = if group.is_empty() {
-                ResponseError::InvalidGroupId
-            } else {
-                ResponseError::UnknownMemberId
-            };
-            let refused = Synced {
-                error: Some(error),
-                ..Synced::default()
-            };
-            out.push(Out::Synced(sync.request, refused));
+    pub(crate) fn sync_group(&mut self, broker: i32, group: &str, sync: &Sync) {
+        let refused = match self.check_group(broker, group) {
+            Err(error) => Some(error),
+            Ok(()) => {
+                let done = self.with_group(group, |state, cx| match &mut state.kind {
+                    Kind::Classic(classic) => classic.sync(cx, sync),
+                    Kind::Consumer(consumer) => consumer.sync_classic(cx, sync),
+                });
+                done.is_none().then_some(ResponseError::UnknownMemberId)
+            }
+        };
+        if let Some(error) = refused {
+            let response = sync_group::respond(Synced::refused(error));
+            self.reply(sync.asker.request, Response::message(response));
         }
-        self.carry_out(group, out);
     }
 
-    /// Does something with a group that there is, and carries out what it wants.
-    pub(crate) fn with_group<T>(
+    /// A member of the classic protocol says that it is alive.
+    pub(crate) fn heartbeat(
         &mut self,
+        broker: i32,
         group: &str,
-        act: impl FnOnce(&mut Group, i64, &mut Vec<Out>) -> T,
-    ) -> Option<T> {
-        let mut out = Vec::new();
-        let result = act(self.groups.get_mut(group)?, self.now_ms, &mut out);
-        self.carry_out(group, out);
-        Some(result)
-    }
-
-    fn carry_out(&mut self, group: &str, out: Vec<Out>) {
-        for wish in out {
-            match wish {
-                Out::Joined(to, joined) => self.reply(to, Response::message(join_group::respond(joined))),
-                Out::Synced(to, synced) => self.reply(to, Response::message(sync_group::respond(synced))),
-                Out::Timer(at_ms, timer) => self.timers.set(at_ms, timer),
-                Out::Save => self.save_group(group),
-            }
+        member: &str,
+        instance: Option<&str>,
+        generation: i32,
+    ) -> Option<ResponseError> {
+        if let Err(error) = self.check_group(broker, group) {
+            return Some(error);
+        }
+        let done = self.with_group(group, |state, cx| match &mut state.kind {
+            Kind::Classic(classic) => classic.heartbeat(cx, member, instance, generation),
+            Kind::Consumer(consumer) => consumer.heartbeat_classic(cx, member, instance, generation),
+        });
+        match done {
+            None => Some(ResponseError::UnknownMemberId),
+            Some(Ok(error)) => error,
+            Some(Err(refusal)) => Some(refusal.error),
         }
     }
 
-    pub(crate) fn fire_group_timer(&mut self, timer: &Timer) {
-        match timer {
-            Timer::Member { group, member } => {
-                self.with_group(group, |g, now, out| g.member_timer(now, member, out))
-            }
-            Timer::Rebalance { group, round } => {
-                self.with_group(group, |g, now, out| g.rebalance_timer(now, *round, out))
-            }
-            Timer::Sync { group, generation } => {
-                self.with_group(group, |g, now, out| g.sync_timer(now, *generation, out))
-            }
-            _ => None,
-        };
+    /// Members leave. Says for each what was wrong.
+    ///
+    /// # Errors
+    /// What is wrong with the request as a whole.
+    pub(crate) fn leave_group(
+        &mut self,
+        broker: i32,
+        group: &str,
+        leaving: &[Leaving],
+    ) -> Result<Vec<Option<ResponseError>>, ResponseError> {
+        self.check_group(broker, group)?;
+        match self.with_group(group, |state, cx| state.leave(cx, leaving)) {
+            None => Ok(vec![Some(ResponseError::UnknownMemberId); leaving.len()]),
+            Some(done) => done.map_err(|refusal| refusal.error),
+        }
     }
 
-    fn save_group(&mut self, group: &str) {
+    /// A member of the consumer protocol joins, stays or leaves.
+    ///
+    /// # Errors
+    /// Kafka's code and message.
+    pub(crate) fn beat(&mut self, broker: i32, group: &str, beat: &Beat) -> Result<Beaten, Refusal> {
+        self.check_coordinator(broker, group)?;
+        let is_new = self.groups.get(group).is_none();
+        if is_new && beat.epoch != 0 {
+            let kind = if beat.epoch < 0 { "Group" } else { "Consumer group" };
+            return Err(Refusal::new(
+                ResponseError::GroupIdNotFound,
+                format!("{kind} {group} not found."),
+            ));
+        }
+        self.groups.get_or_create(group, self.now_ms);
+        let done = self
+            .with_group(group, |state, cx| state.beat(cx, beat))
+            .unwrap_or_else(|| Err(ResponseError::GroupIdNotFound.into()))
+            .and_then(|result| result);
+        if is_new && done.is_err() {
+            self.groups.by_id.remove(group);
+        }
+        done
+    }
+
+    /// May offsets be committed by this member. A commit of a classic member is as good as a heartbeat.
+    ///
+    /// # Errors
+    /// Kafka's code, for every partition of the request.
+    pub(crate) fn check_commit(&mut self, group: &str, by: &Committer) -> Result<CommitCheck, Refusal> {
         let Some(state) = self.groups.get(group) else {
-            return;
+            // Whoever has no generation manages its partitions itself.
+            return match by.generation {
+                ..0 => Ok(CommitCheck::Done),
+                0.. if by.version >= 9 && !by.transactional => Err(Refusal::new(
+                    ResponseError::GroupIdNotFound,
+                    format!("Group {group} not found."),
+                )),
+                0.. => Err(ResponseError::IllegalGeneration.into()),
+            };
         };
-        let saved = Saved::Group {
-            group: group.to_owned(),
-            saved: Some(SavedGroup::of(state)),
-        };
-        if let Err(refusal) = self.save(group, &[saved]) {
-            // The members go on: what is lost is only that a restart must rebalance.
-            tracing::warn!(group, ?refusal, "the group's state was not saved");
+        let check = state.check_commit(by).map_err(|refusal| match refusal.error {
+            ResponseError::StaleMemberEpoch if by.transactional => ResponseError::IllegalGeneration.into(),
+            _ => refusal,
+        })?;
+        if !by.transactional {
+            let _ = self.with_group(group, |state, cx| {
+                if let Kind::Classic(classic) = &mut state.kind {
+                    classic.heard_commit(cx, by.member);
+                }
+            });
         }
+        Ok(check)
     }
 
-    /// Appends records to the group's partition of the offsets topic.
-    fn save(&mut self, group: &str, saved: &[Saved]) -> Result<(), Refusal> {
-        if saved.is_empty() {
-            return Ok(());
-        }
-        self.ensure_offsets_topic()?;
-        let now_ms = self.now_ms;
-        let records: Vec<NewRecord> = saved
-            .iter()
-            .map(|s| NewRecord {
-                timestamp_ms: now_ms,
-                key: Some(s.key()),
-                value: s.value(),
-            })
-            .collect();
-        let batch = build_batch(&records, BatchOptions::default())
-            .map_err(|error| Refusal::new(error.code(), error.to_string()))?;
-        let Some(topic) = self.topics.get_mut(OFFSETS_TOPIC) else {
-            return Err(ResponseError::CoordinatorNotAvailable.into());
-        };
-        let (id, at) = (topic.id, partition_for(group, topic.partitions.len() as i32));
-        let Some(partition) = topic.partitions.get_mut(at as usize) else {
-            return Err(ResponseError::CoordinatorNotAvailable.into());
-        };
-        let (leader, epoch) = (partition.leader, partition.leader_epoch);
-        let Some(replica) = partition.led_by_mut(leader) else {
-            return Err(ResponseError::NotCoordinator.into());
-        };
-        replica
-            .log
-            .append(&batch, epoch, now_ms)
-            .map_err(|e| super::admin::storage_refusal(&e))?;
-        self.appended(id, at);
-        Ok(())
-    }
-
-    /// Commits offsets of a group that may have them committed.
+    /// Writes offsets that may be committed, and notes them.
+    ///
+    /// # Errors
+    /// They could not be written.
     pub(crate) fn commit(
         &mut self,
         group: &str,
@@ -184,27 +329,31 @@ impl super::Core {
             })
             .collect();
         self.save(group, &saved)?;
-        let state = self.groups.get_or_create(group, self.now_ms);
-        for (topic, partition, committed) in offsets {
-            let key = (group.to_owned(), topic, partition);
+        for (topic, partition, _) in &offsets {
+            let key = (group.to_owned(), topic.clone(), *partition);
             self.transactions.pending_offsets.supersede(&key);
-            state.offsets.set(&key.1, partition, committed);
         }
+        self.note_offsets(group, offsets);
         Ok(())
     }
 
-    /// Forgets offsets, and the group with the last of them where it has no members.
+    /// Notes offsets that are written already, as those of a transaction that has been committed.
+    pub(crate) fn note_offsets(&mut self, group: &str, offsets: Vec<(String, i32, Committed)>) {
+        if offsets.is_empty() {
+            return;
+        }
+        let state = self.groups.get_or_create(group, self.now_ms);
+        for (topic, partition, committed) in offsets {
+            state.offsets.set(&topic, partition, committed);
+        }
+    }
+
+    /// Forgets offsets.
+    ///
+    /// # Errors
+    /// That could not be written.
     pub(crate) fn forget_offsets(&mut self, group: &str, gone: &[(String, i32)]) -> Result<(), Refusal> {
-        let saved: Vec<Saved> = gone
-            .iter()
-            .map(|(topic, partition)| Saved::Offset {
-                group: group.to_owned(),
-                topic: topic.clone(),
-                partition: *partition,
-                committed: None,
-            })
-            .collect();
-        self.save(group, &saved)?;
+        self.save(group, &offset_tombstones(group, gone))?;
         for (topic, partition) in gone {
             let key = (group.to_owned(), topic.clone(), *partition);
             self.transactions.pending_offsets.supersede(&key);
@@ -228,23 +377,12 @@ impl super::Core {
                 format!("Group {group} not found."),
             ));
         };
-        if state.state != State::Empty {
+        if !state.is_empty() {
             return Err(ResponseError::NonEmptyGroup.into());
         }
-        let mut saved: Vec<Saved> = state
-            .offsets
-            .iter()
-            .map(|(topic, partition, _)| Saved::Offset {
-                group: group.to_owned(),
-                topic: topic.to_owned(),
-                partition,
-                committed: None,
-            })
-            .collect();
-        saved.push(Saved::Group {
-            group: group.to_owned(),
-            saved: None,
-        });
+        let offsets: Vec<(String, i32)> = state.offsets.keys().collect();
+        let mut saved = offset_tombstones(group, &offsets);
+        saved.extend(state.tombstones());
         self.save(group, &saved)?;
         self.groups.by_id.remove(group);
         self.transactions.pending_offsets.forget(|gone| gone == group);
@@ -272,179 +410,65 @@ impl super::Core {
         }
     }
 
-    /// Forgets offsets that nobody has used for `offsets.retention.minutes` (KIP-211), and groups that have none left.
+    /// Forgets offsets that nobody has used for `offsets.retention.minutes`, and groups without members that have none
+    /// left (KIP-211).
     pub(crate) fn expire_offsets(&mut self) {
-        let keep_ms = self
+        let minutes = self
             .configs
-            .number(self.first_broker(), "offsets.retention.minutes")
-            * 60_000;
-        let now_ms = self.now_ms;
-        let mut expired: Vec<(String, Vec<(String, i32)>)> = Vec::new();
-        for group in self.groups.by_id.values().filter(|g| g.state == State::Empty) {
-            let old = |c: &Committed| {
-                let since = if group.is_simple() {
-                    c.commit_ms
-                } else {
-                    group.since_ms.max(c.commit_ms)
-                };
-                now_ms - since >= keep_ms
+            .number(self.first_broker(), "offsets.retention.minutes");
+        let mut expired: Vec<(String, Vec<(String, i32)>, bool)> = Vec::new();
+        for group in self.groups.by_id.values() {
+            let pending = &self.transactions.pending_offsets;
+            let old = |topic: &str, partition: i32, committed: &Committed| {
+                let since = group.offset_idle_since(committed.commit_ms);
+                since.is_some_and(|since| self.now_ms - since >= minutes * 60_000)
+                    && !group.is_subscribed_to(topic)
+                    && !pending.is_pending(&group.id, topic, partition)
             };
             let gone: Vec<(String, i32)> = group
                 .offsets
                 .iter()
-                .filter(|(t, p, c)| old(c) && !self.transactions.pending_offsets.is_pending(&group.id, t, *p))
-                .map(|(t, p, _)| (t.to_owned(), p))
+                .filter(|(topic, partition, committed)| old(topic, *partition, committed))
+                .map(|(topic, partition, _)| (topic.to_owned(), partition))
                 .collect();
-            if !gone.is_empty() {
-                expired.push((group.id.clone(), gone));
+            let all = gone.len() == group.offsets.iter().count();
+            let whole = all && group.is_empty() && !pending.has_group(&group.id);
+            if !gone.is_empty() || whole {
+                expired.push((group.id.clone(), gone, whole));
             }
         }
-        for (group, gone) in expired {
-            let left = self.forget_offsets(&group, &gone);
-            let empty = self.groups.get(&group).is_some_and(|g| g.offsets.is_empty())
-                && !self.transactions.pending_offsets.has_group(&group);
-            if left.is_ok() && empty && self.delete_group(&group).is_err() {
-                tracing::warn!(group, "an expired group was left behind");
-            }
-        }
-    }
-
-    /// Does this broker coordinate the group. The coordinator is the leader of the group's partition of the offsets
-    /// topic.
-    pub(crate) fn coordinates_group(&self, broker: i32, group: &str) -> bool {
-        self.coordinator_of(group) == Some(broker)
-    }
-
-    /// The leader of a partition of the offsets topic changed: the groups of that partition live on as its new leader's
-    /// log knows them. Members that wait are told to look for the new coordinator.
-    pub(crate) fn move_groups(&mut self, index: i32) {
-        let Some(topic) = self.topics.get(OFFSETS_TOPIC) else {
-            return;
-        };
-        let count = topic.partitions.len() as i32;
-        let ids = self.groups.by_id.keys();
-        let moved: Vec<String> = ids
-            .filter(|id| partition_for(id, count) == index)
-            .cloned()
-            .collect();
-        for id in moved {
-            let Some(group) = self.groups.by_id.remove(&id) else {
-                continue;
+        for (group, gone, whole) in expired {
+            let done = if whole {
+                self.delete_group(&group)
+            } else {
+                self.forget_offsets(&group, &gone)
             };
-            for member in group.members {
-                if let Some(to) = member.joining {
-                    let refused = Joined {
-                        error: Some(ResponseError::NotCoordinator),
-                        generation: -1,
-                        ..Joined::default()
-                    };
-                    self.reply(to, Response::message(join_group::respond(refused)));
-                }
-                if let Some(to) = member.syncing {
-                    let refused = Synced {
-                        error: Some(ResponseError::NotCoordinator),
-                        ..Synced::default()
-                    };
-                    self.reply(to, Response::message(sync_group::respond(refused)));
-                }
+            if let Err(refusal) = done {
+                tracing::warn!(group, ?refusal, "expired offsets were left behind");
             }
         }
-        if let Err(refusal) = self.replay_partition(index) {
-            tracing::error!(index, ?refusal, "groups could not be read back");
-        }
     }
 
-    /// Reads the offsets topic back at the start.
-    pub(crate) fn replay_offsets(&mut self) -> Result<(), Refusal> {
-        let count = self.topics.get(OFFSETS_TOPIC).map_or(0, |t| t.partitions.len());
-        for index in 0..count {
-            self.replay_partition(index as i32)?;
-        }
-        Ok(())
-    }
-
-    /// Reads one partition of the offsets topic back.
-    fn replay_partition(&mut self, index: i32) -> Result<(), Refusal> {
-        let topic = self.topics.get(OFFSETS_TOPIC);
-        let Some(replica) = topic
-            .and_then(|topic| topic.partitions.get(index as usize))
-            .and_then(|partition| partition.led_by(partition.leader))
-        else {
-            return Ok(());
-        };
-        let count = topic.map_or(1, |topic| topic.partitions.len() as i32);
-        let here = |group: &str| partition_for(group, count) == index;
-        let pending = &mut self.transactions.pending_offsets;
-        pending.forget(here);
-        let mut records = Vec::new();
-        let chunks = read_all(&*replica.log).map_err(|e| super::admin::storage_refusal(&e))?;
-        for (header, batch) in chunks.iter().flat_map(batches).flatten() {
-            pending.replay(&header, &batch, here, &mut records);
-        }
-        let revived = replay(&mut self.groups, records, self.now_ms);
-        for (group, out) in revived {
-            self.carry_out(&group, out);
-        }
-        Ok(())
+    /// Answers with `response` once everything that the group has written is safe, with `refused` if it gets lost.
+    pub(crate) fn answer_when_safe(
+        &mut self,
+        caller: &Caller,
+        group: &str,
+        response: Response,
+        refused: Response,
+    ) -> Answer {
+        self.reply_when_safe(group, caller.request, response, refused);
+        Answer::Later
     }
 }
 
-/// Applies saved records, oldest first; the groups with members come back alive.
-fn replay(groups: &mut Groups, records: Vec<Saved>, now_ms: i64) -> Vec<(String, Vec<Out>)> {
-    let mut last: std::collections::BTreeMap<String, SavedGroup> = std::collections::BTreeMap::new();
-    let mut seen: BTreeSet<String> = BTreeSet::new();
-    for record in records {
-        let (Saved::Offset { group, .. } | Saved::Group { group, .. }) = &record;
-        seen.insert(group.clone());
-        match record {
-            Saved::Offset {
-                group,
-                topic,
-                partition,
-                committed: Some(committed),
-            } => {
-                groups
-                    .get_or_create(&group, now_ms)
-                    .offsets
-                    .set(&topic, partition, committed);
-            }
-            Saved::Offset {
-                group,
-                topic,
-                partition,
-                committed: None,
-            } => {
-                if let Some(state) = groups.get_mut(&group) {
-                    state.offsets.remove(&topic, partition);
-                }
-            }
-            Saved::Group {
-                group,
-                saved: Some(saved),
-            } => {
-                groups.get_or_create(&group, now_ms);
-                last.insert(group, saved);
-            }
-            Saved::Group { group, saved: None } => {
-                last.remove(&group);
-                groups.by_id.remove(&group);
-            }
-        }
-    }
-    groups
-        .by_id
-        .retain(|id, group| !seen.contains(id) || last.contains_key(id) || !group.offsets.is_empty());
-    let mut revived = Vec::new();
-    for (id, saved) in last {
-        let group = groups.get_or_create(&id, now_ms);
-        group.generation = saved.generation;
-        group.protocol_type = Some(saved.protocol_type.clone()).filter(|kind| !kind.is_empty());
-        group.protocol.clone_from(&saved.protocol);
-        group.leader.clone_from(&saved.leader);
-        let mut out = Vec::new();
-        group.restore_members(now_ms, saved.revive(), &mut out);
-        group.since_ms = saved.since_ms;
-        revived.push((id, out));
-    }
-    revived
+/// The records that remove offsets.
+fn offset_tombstones(group: &str, gone: &[(String, i32)]) -> Vec<Saved> {
+    let tombstone = |(topic, partition): &(String, i32)| Saved::Offset {
+        group: group.to_owned(),
+        topic: topic.clone(),
+        partition: *partition,
+        committed: None,
+    };
+    gone.iter().map(tombstone).collect()
 }

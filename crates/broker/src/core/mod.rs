@@ -17,6 +17,7 @@ pub(crate) mod coordinator;
 pub(crate) mod features;
 pub(crate) mod fetches;
 pub(crate) mod group_configs;
+mod group_log;
 pub(crate) mod groups;
 pub(crate) mod journal;
 pub(crate) mod loggers;
@@ -242,6 +243,7 @@ impl Core {
         }
         self.settle_all();
         self.fire_due(now_ms);
+        self.answer_what_is_safe();
         std::mem::take(&mut self.effects)
     }
 
@@ -319,9 +321,7 @@ impl Core {
             Timer::Balance => self.balance(),
             Timer::OpenTransactions => self.abort_timed_out(),
             Timer::TransactionalIds => self.expire_transactional_ids(),
-            Timer::Member { .. } | Timer::Rebalance { .. } | Timer::Sync { .. } => {
-                self.fire_group_timer(&timer);
-            }
+            Timer::Group { group, wake } => self.wake_group(&group, &wake),
         }
     }
 

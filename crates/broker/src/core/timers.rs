@@ -5,18 +5,16 @@ use std::collections::BinaryHeap;
 
 use uuid::Uuid;
 
+use super::groups::Wake;
+
 /// What a deadline was set for. A timer can't be taken back: its owner looks, when it fires, whether it still means
 /// anything.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {
     /// A parked fetch has waited long enough.
     Fetch(u64),
-    /// A member's session, or the time that it has to rejoin, may be over.
-    Member { group: String, member: String },
-    /// A rebalance has waited long enough for its members.
-    Rebalance { group: String, round: u64 },
-    /// Members of this generation must have sent SyncGroup by now.
-    Sync { group: String, generation: i32 },
+    /// A group asked to be woken.
+    Group { group: String, wake: Wake },
     /// Retention, expiry of offsets and producers.
     Housekeeping,
     /// A produce with acks=all has waited long enough.

@@ -7,9 +7,11 @@ use kafka_protocol::ResponseError;
 
 use super::acks::Appended;
 use super::state::Producer;
-use crate::core::offsets::{Committed, Saved, partition_for};
+use crate::core::Core;
+use crate::core::groups::Committer;
+use crate::core::groups::records::Saved;
+use crate::core::offsets::{Committed, partition_for};
 use crate::core::topics::OFFSETS_TOPIC;
-use crate::core::{Core, groups};
 use crate::log::{
     BatchHeader, BatchOptions, EndTxnMarker, NewRecord, RecordView, batch_records, build_batch,
 };
@@ -183,34 +185,24 @@ impl PendingOffsets {
 }
 
 impl Core {
-    /// May a transaction commit offsets of this group: as its member, or as nobody.
+    /// May a transaction commit these offsets of a group: as its member, or as nobody.
     ///
     /// # Errors
     /// As for a commit outside of a transaction; a rebalance doesn't matter.
     pub(crate) fn check_transactional_commit(
         &mut self,
         group: &str,
-        member: &str,
-        instance: Option<&str>,
-        generation: i32,
+        by: &Committer,
+        offsets: &[(String, i32, Committed)],
     ) -> Result<(), ResponseError> {
-        let anonymous = generation < 0 && member.is_empty() && instance.is_none();
-        let known = self.with_group(group, |group, now_ms, out| match group.state {
-            groups::State::Dead => Some(ResponseError::CoordinatorNotAvailable),
-            _ if anonymous => None,
-            _ => group
-                .commit_error(now_ms, member, instance, generation, out)
-                .filter(|error| *error != ResponseError::RebalanceInProgress),
-        });
-        match known {
-            Some(None) => Ok(()),
-            Some(Some(error)) => Err(error),
-            None if generation >= 0 => Err(ResponseError::IllegalGeneration),
-            None => {
-                self.groups.get_or_create(group, self.now_ms);
-                Ok(())
-            }
+        let check = self.check_commit(group, by).map_err(|refusal| refusal.error)?;
+        for (_, index, committed) in offsets {
+            check
+                .partition(committed.topic_id, *index)
+                .map_err(|_| ResponseError::IllegalGeneration)?;
         }
+        self.groups.get_or_create(group, self.now_ms);
+        Ok(())
     }
 
     /// Logs offsets as part of a transaction; they wait for its end.
@@ -265,8 +257,7 @@ impl Core {
             .pending_offsets
             .settle(producer_id, commit, |group| partition_for(group, count) == index);
         for ((group, topic, partition), committed) in settled {
-            let group = self.groups.get_or_create(&group, self.now_ms);
-            group.offsets.set(&topic, partition, committed);
+            self.note_offsets(&group, vec![(topic, partition, committed)]);
         }
     }
 }
@@ -285,6 +276,7 @@ mod tests {
             leader_epoch: -1,
             metadata: String::new(),
             commit_ms: 0,
+            topic_id: uuid::Uuid::nil(),
         }
     }
 

@@ -1,0 +1,87 @@
+//! Subscriptions by regular expression, resolved by the coordinator (KIP-848, version 1).
+
+use std::collections::BTreeSet;
+
+use kafka_protocol::ResponseError;
+use regex::Regex;
+
+use super::{Consumer, Resolved};
+use crate::core::Refusal;
+use crate::core::groups::Cx;
+use crate::core::topics::is_internal;
+
+/// Expressions are resolved again at most this often.
+const REFRESH_MS: i64 = 10_000;
+/// The largest program that an expression may become.
+const MAX_PROGRAM_BYTES: usize = 1 << 20;
+
+fn compile(regex: &str) -> Result<Regex, regex::Error> {
+    // The whole name has to match.
+    regex::RegexBuilder::new(&format!("^(?:{regex})$"))
+        .size_limit(MAX_PROGRAM_BYTES)
+        .build()
+}
+
+/// Is it an expression at all.
+///
+/// # Errors
+/// `INVALID_REGULAR_EXPRESSION`.
+pub(super) fn check(regex: &str) -> Result<(), Refusal> {
+    // By itself first: within the brackets that `compile` adds, `a)(b` would be one.
+    let made = Regex::new(regex).and_then(|_| compile(regex));
+    made.map(|_| ()).map_err(|error| {
+        let said = error.to_string();
+        let why = said.lines().last().unwrap_or_default();
+        Refusal::new(
+            ResponseError::InvalidRegularExpression,
+            format!(
+                "SubscribedTopicRegex `{regex}` is not a valid regular expression: {}.",
+                why.trim_start_matches("error: ")
+            ),
+        )
+    })
+}
+
+impl Consumer {
+    /// Resolves the members' expressions where one is new or topics have come or gone.
+    pub(super) fn refresh_regexes(&mut self, cx: &mut Cx) {
+        let used: BTreeSet<String> = self
+            .members
+            .values()
+            .filter_map(|m| m.regex().map(str::to_owned))
+            .collect();
+        let last_ms = self.regexes.values().map(|r| r.at_ms).max();
+        if used.is_empty() || last_ms.is_some_and(|last| cx.now_ms <= last + REFRESH_MS) {
+            return;
+        }
+        let names = cx.topics.names();
+        let mut changed = false;
+        let version = self.regexes.values().map(|r| r.version).max().unwrap_or(0) + 1;
+        let mut fresh = Vec::new();
+        for regex in used {
+            let Ok(program) = compile(&regex) else { continue };
+            let topics: BTreeSet<String> = names
+                .iter()
+                .filter(|name| !is_internal(name) && program.is_match(name))
+                .map(|name| name.to_string())
+                .collect();
+            let before = self.regexes.get(&regex).map(|r| &r.topics);
+            changed |= before.unwrap_or(&BTreeSet::new()) != &topics;
+            if before != Some(&topics) {
+                fresh.push((regex, topics));
+            }
+        }
+        for (regex, topics) in fresh {
+            let resolved = Resolved {
+                topics,
+                version,
+                at_ms: cx.now_ms,
+            };
+            self.put_regex(cx, &regex, Some(resolved));
+        }
+        let hash = self.topics_hash(cx.topics);
+        if changed || hash != self.hash {
+            self.put_epoch(cx, self.epoch + 1, hash);
+        }
+    }
+}
