@@ -5,6 +5,7 @@ use kafka_protocol::messages::describe_producers_response::{
     PartitionResponse, ProducerState, TopicResponse,
 };
 use kafka_protocol::messages::{DescribeProducersRequest, DescribeProducersResponse, ProducerId};
+use kafka_protocol::protocol::StrBytes;
 
 use crate::api::shape::{
     Field, I32,
@@ -13,7 +14,8 @@ use crate::api::shape::{
 };
 use crate::api::{Answer, Aside, Handler};
 use crate::core::ports::ActiveProducer;
-use crate::core::{Caller, Core};
+use crate::core::topics::check_name;
+use crate::core::{Caller, Core, Refusal};
 
 pub(crate) struct Api;
 
@@ -29,11 +31,18 @@ impl Handler for Api {
 
     fn handle(core: &mut Core, caller: &Caller, call: Self::Call) -> Answer {
         let topics = call.topics.into_iter().map(|topic| {
+            let whole = check_topic(core, &topic.name);
             let partitions = topic.partition_indexes.iter().map(|index| {
                 let response = PartitionResponse::default().with_partition_index(*index);
-                match producers(core, caller.broker, &topic.name, *index) {
+                let found = match &whole {
+                    Ok(()) => producers(core, caller.broker, &topic.name, *index).map_err(Refusal::from),
+                    Err(refusal) => Err(refusal.clone()),
+                };
+                match found {
                     Ok(active) => response.with_error_message(None).with_active_producers(active),
-                    Err(error) => response.with_error_code(error.code()).with_error_message(None),
+                    Err(refusal) => response
+                        .with_error_code(refusal.code())
+                        .with_error_message(refusal.message.map(StrBytes::from_string)),
                 }
             });
             let partitions = partitions.collect();
@@ -44,6 +53,18 @@ impl Handler for Api {
         let topics = topics.collect();
         Answer::message(DescribeProducersResponse::default().with_topics(topics))
     }
+}
+
+/// Is the topic at fault, whatever the partition.
+fn check_topic(core: &Core, topic: &str) -> Result<(), Refusal> {
+    check_name(topic)?;
+    if core.topics.get(topic).is_none() {
+        return Err(Refusal::new(
+            ResponseError::UnknownTopicOrPartition,
+            "This server does not host this topic-partition.",
+        ));
+    }
+    Ok(())
 }
 
 fn producers(core: &Core, broker: i32, topic: &str, index: i32) -> Result<Vec<ProducerState>, ResponseError> {

@@ -33,9 +33,11 @@ impl Handler for Api {
         } else {
             call.coordinator_keys
         };
+        // Kafka's word for no error, or none.
+        let success = if caller.version < 4 { "NONE" } else { "" };
         let found: Vec<Coordinator> = keys
             .into_iter()
-            .map(|key| find(core, call.key_type, key))
+            .map(|key| find(core, call.key_type, key, success))
             .collect();
         if caller.version >= 4 {
             return Answer::message(FindCoordinatorResponse::default().with_coordinators(found));
@@ -54,18 +56,20 @@ impl Handler for Api {
     }
 }
 
-fn find(core: &mut Core, kind: i8, key: StrBytes) -> Coordinator {
+fn find(core: &mut Core, kind: i8, key: StrBytes, success: &'static str) -> Coordinator {
     match locate(core, kind, &key) {
         Ok((id, host, port)) => Coordinator::default()
             .with_node_id(BrokerId(id))
             .with_host(StrBytes::from_string(host))
             .with_port(i32::from(port))
-            .with_error_message(None),
+            .with_error_message(Some(StrBytes::from_static_str(success))),
         Err(refusal) => Coordinator::default()
             .with_node_id(BrokerId(-1))
             .with_port(-1)
             .with_error_code(refusal.code())
-            .with_error_message(refusal.message.map(StrBytes::from_string)),
+            .with_error_message(Some(
+                refusal.message.map_or(StrBytes::default(), StrBytes::from_string),
+            )),
     }
     .with_key(key)
 }

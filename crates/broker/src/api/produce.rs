@@ -22,7 +22,7 @@ use crate::core::replication::Key;
 use crate::core::transactions::state::Producer;
 use crate::core::transactions::verify::{Ask, Client, Refused};
 use crate::core::{Caller, Core, Refusal};
-use crate::log::{Append, BatchHeader, InvalidBatch, NO_KEY, ProduceRules, ValidBatch, validate};
+use crate::log::{Append, BatchHeader, InvalidBatch, LogError, NO_KEY, ProduceRules, ValidBatch, validate};
 
 pub(crate) struct Api;
 
@@ -400,7 +400,8 @@ fn append(
         .append(&batch, epoch, now_ms)
         .map_err(|error| Rejected {
             error: error.code(),
-            message: Some(error.to_string()),
+            // Of what is wrong with a producer, Kafka tells the number only.
+            message: (!matches!(error, LogError::Producer(_))).then(|| error.to_string()),
             ..error.code().into()
         })?;
     let end = replica.log.end_offset();

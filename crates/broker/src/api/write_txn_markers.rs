@@ -89,10 +89,13 @@ fn next(core: &mut Core, caller: Caller, mut left: Vec<One>, mut results: Vec<Wr
         .get(&one.topic)
         .and_then(|topic| topic.partitions.get(usize::try_from(one.partition).ok()?))
         .is_some_and(|partition| partition.led_by(caller.broker).is_some());
-    let written = if leads {
-        core.write_marker(&one.topic, one.partition, &one.new)
-    } else {
+    let written = if !leads {
         Err(ResponseError::UnknownTopicOrPartition)
+    } else if one.new.producer_id < 0 || one.new.producer_epoch < 0 {
+        // Kafka can't make such a batch either.
+        Err(ResponseError::UnknownServerError)
+    } else {
+        core.write_marker(&one.topic, one.partition, &one.new)
     };
     match written {
         Err(error) => {

@@ -356,7 +356,7 @@ impl super::Core {
         self.save(group, &offset_tombstones(group, gone))?;
         for (topic, partition) in gone {
             let key = (group.to_owned(), topic.clone(), *partition);
-            self.transactions.pending_offsets.supersede(&key);
+            self.transactions.pending_offsets.remove(&key);
         }
         if let Some(state) = self.groups.get_mut(group) {
             for (topic, partition) in gone {

@@ -28,6 +28,8 @@ struct Pending {
     committed: Committed,
     /// When it was logged, counted.
     order: u64,
+    /// A later commit holds already.
+    superseded: bool,
 }
 
 /// Offsets of transactions that are not over, by producer id.
@@ -44,6 +46,7 @@ impl PendingOffsets {
         let pending = Pending {
             committed,
             order: self.logged,
+            superseded: false,
         };
         self.by_producer
             .entry(producer_id)
@@ -63,9 +66,27 @@ impl PendingOffsets {
         keys.any(|key| key.0 == group)
     }
 
-    /// An offset was committed outside of transactions, or removed: what was logged before it must not replace it.
+    /// An offset was committed outside of transactions: what was logged before it waits on, and must not replace it.
     pub(crate) fn supersede(&mut self, key: &OffsetKey) {
-        self.remove_logged_before(key, u64::MAX);
+        self.supersede_before(key, u64::MAX);
+    }
+
+    fn supersede_before(&mut self, key: &OffsetKey, order: u64) {
+        let known = self
+            .by_producer
+            .values_mut()
+            .filter_map(|offsets| offsets.get_mut(key));
+        for pending in known.filter(|pending| pending.order < order) {
+            pending.superseded = true;
+        }
+    }
+
+    /// An offset was removed, and with it what waits.
+    pub(crate) fn remove(&mut self, key: &OffsetKey) {
+        self.by_producer.retain(|_, offsets| {
+            offsets.remove(key);
+            !offsets.is_empty()
+        });
     }
 
     /// Reads a batch of the offsets topic back at the start: what holds goes to `records`, what waits stays. `here` takes
@@ -100,10 +121,15 @@ impl PendingOffsets {
                         group,
                         topic,
                         partition,
-                        ..
+                        committed,
                     } = &saved
                     {
-                        self.supersede(&(group.clone(), topic.clone(), *partition));
+                        let key = (group.clone(), topic.clone(), *partition);
+                        if committed.is_some() {
+                            self.supersede(&key);
+                        } else {
+                            self.remove(&key);
+                        }
                     }
                     records.push(saved);
                 }
@@ -138,15 +164,6 @@ impl PendingOffsets {
         );
     }
 
-    fn remove_logged_before(&mut self, key: &OffsetKey, order: u64) {
-        self.by_producer.retain(|_, offsets| {
-            if offsets.get(key).is_some_and(|pending| pending.order < order) {
-                offsets.remove(key);
-            }
-            !offsets.is_empty()
-        });
-    }
-
     /// The groups that `gone` takes are gone, or have another coordinator, who reads what waits from its log.
     pub(crate) fn forget(&mut self, gone: impl Fn(&str) -> bool) {
         self.by_producer.retain(|_, offsets| {
@@ -175,10 +192,11 @@ impl PendingOffsets {
             return Vec::new();
         }
         for (key, pending) in &ended {
-            self.remove_logged_before(key, pending.order);
+            self.supersede_before(key, pending.order);
         }
         ended
             .into_iter()
+            .filter(|(_, pending)| !pending.superseded)
             .map(|(key, pending)| (key, pending.committed))
             .collect()
     }
@@ -311,7 +329,11 @@ mod tests {
         assert_eq!(settled(&mut pending, 1, true), [0; 0]);
         pending.add(1, key("g"), committed(7));
         pending.supersede(&key("g"));
+        assert!(pending.is_pending("g", "t", 0), "it waits all the same");
         assert_eq!(settled(&mut pending, 1, true), [0; 0]);
+        pending.add(1, key("g"), committed(7));
+        pending.remove(&key("g"));
+        assert!(!pending.is_pending("g", "t", 0));
         pending.add(1, key("g"), committed(8));
         pending.add(1, key("h"), committed(8));
         pending.forget(|group| group == "g");
