@@ -1,7 +1,8 @@
 """The Kafka protocol written out by hand: messages as one-line schemas, record batches, and a socket.
 
 A schema is `name:type` words; a type is i8 i16 i32 i64 u16 f64 bool s (string) ns (string or null) nb (bytes or null) uuid,
-or fields in brackets for an array of structures, or a type in brackets for an array of values.
+or fields in brackets for an array of structures, or a type in brackets for an array of values; fields in parentheses are a
+structure, in braces one that may be null.
 """
 
 import gzip
@@ -15,17 +16,21 @@ FIXED = {"i8": ">b", "i16": ">h", "i32": ">i", "i64": ">q", "u16": ">H", "f64": 
 
 def parse(text):
     """The fields of a schema: [(name, type)]; an array's type is a list."""
-    words = re.findall(r"\[|\]|[\w:]+", text)
+    words = re.findall(r"[\[\](){}]|[\w:]+", text)
 
     def fields():
         found = []
-        while words and words[0] != "]":
+        while words and words[0] not in "])}":
             name, _, kind = words.pop(0).partition(":")
             if kind:
                 found.append((name, kind))
             elif words and words[0] == "[":
                 words.pop(0)
                 found.append((name, fields()))
+                words.pop(0)
+            elif words and words[0] in "({":
+                opened = words.pop(0)
+                found.append((name, (opened == "{", fields())))
                 words.pop(0)
             else:
                 found.append((None, name))
@@ -104,6 +109,9 @@ class In:
         if isinstance(kind, list):
             n = self.length(">i")
             return None if n < 0 else [self.value(kind[0][1]) if kind[0][0] is None else self.fields(kind) for _ in range(n)]
+        if isinstance(kind, tuple):
+            nullable, fields = kind
+            return None if nullable and self.value("i8") < 0 else self.fields(fields)
         if kind in FIXED:
             return struct.unpack(FIXED[kind], self.take(struct.calcsize(FIXED[kind])))[0]
         if kind == "uuid":

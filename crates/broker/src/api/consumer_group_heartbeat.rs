@@ -13,6 +13,7 @@ use crate::api::shape::{
 use crate::api::{Answer, Aside, Handler, Response};
 use crate::core::groups::assignor::Assignor;
 use crate::core::groups::consumer::{Beat, Beaten, LEAVE_EPOCH, LEAVE_STATIC_EPOCH};
+use crate::core::groups::random_id;
 use crate::core::{Caller, Core, Refusal};
 
 pub(crate) struct Api;
@@ -42,11 +43,7 @@ impl Handler for Api {
         let group = call.group_id.clone();
         let result = check(&call, caller.version).and_then(|()| {
             let fresh_id = core.outside.ids.uuid();
-            core.beat(
-                caller.broker,
-                &group,
-                &beat(call, caller, || fresh_id.to_string()),
-            )
+            core.beat(caller.broker, &group, &beat(call, caller, || random_id(fresh_id)))
         });
         match result {
             Err(refusal) => Answer::message(refuse(refusal)),

@@ -15,7 +15,7 @@ use crate::core::groups::classic::{Classic, State};
 use crate::core::{Caller, Core};
 
 /// Everything that may be done with a group where nothing is secured: a bit per operation.
-pub(crate) const GROUP_OPERATIONS: i32 = 0b1_0100_1000;
+pub(crate) const GROUP_OPERATIONS: i32 = 0b1101_0100_1000;
 
 pub(crate) struct Api;
 

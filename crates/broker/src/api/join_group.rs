@@ -10,8 +10,8 @@ use crate::api::shape::{
     all, since,
 };
 use crate::api::{Answer, Aside, Handler};
-use crate::core::groups::Asker;
 use crate::core::groups::classic::{Join, Joined};
+use crate::core::groups::{Asker, random_id};
 use crate::core::{Caller, Core};
 
 pub(crate) struct Api;
@@ -36,6 +36,7 @@ impl Handler for Api {
     }
 
     fn handle(core: &mut Core, caller: &Caller, call: Self::Call) -> Answer {
+        let fresh_id = core.outside.ids.uuid();
         let join = Join {
             asker: Asker {
                 request: caller.request,
@@ -57,7 +58,8 @@ impl Handler for Api {
                 .into_iter()
                 .map(|p| (p.name.to_string(), p.metadata))
                 .collect(),
-            fresh_id: core.outside.ids.uuid().to_string(),
+            fresh_id: fresh_id.to_string(),
+            fresh_consumer_id: random_id(fresh_id),
         };
         core.join_group(caller.broker, &call.group_id, &join);
         Answer::Later

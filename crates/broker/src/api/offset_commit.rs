@@ -136,7 +136,8 @@ fn check(
     call: &OffsetCommitRequest,
     offsets: &[(String, i32, Committed)],
 ) -> Result<(), ResponseError> {
-    core.check_group(caller.broker, &call.group_id)?;
+    // Before groups had to have names, offsets could be committed without one; they still can.
+    core.check_coordinator(caller.broker, &call.group_id)?;
     let by = Committer {
         member: &call.member_id,
         instance: call.group_instance_id.as_deref(),

@@ -1,5 +1,6 @@
 //! `SyncGroup`. The answer comes when the leader has brought the assignment.
 
+use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{SyncGroupRequest, SyncGroupResponse};
 use kafka_protocol::protocol::StrBytes;
 
@@ -51,6 +52,10 @@ impl Handler for Api {
                 .map(|a| (a.member_id.to_string(), a.assignment))
                 .collect(),
         };
+        // Since version 5 a member must say what it takes part in.
+        if caller.version >= 5 && (sync.protocol_type.is_none() || sync.protocol.is_none()) {
+            return Answer::message(respond(Synced::refused(ResponseError::InconsistentGroupProtocol)));
+        }
         core.sync_group(caller.broker, &call.group_id, &sync);
         Answer::Later
     }

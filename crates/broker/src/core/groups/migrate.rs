@@ -51,8 +51,7 @@ impl Group {
         let Kind::Classic(classic) = &mut self.kind else {
             return;
         };
-        let unknown = join.member.is_empty();
-        let id = if unknown { &join.fresh_id } else { &join.member };
+        let id = &join.id_in_consumer_group();
         let joined = Joined::without_leader(join, id, classic.generation);
         cx.out.push(Out::Joined(join.asker, joined));
         if rebalance {

@@ -14,6 +14,8 @@ pub(crate) mod records;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use kafka_protocol::ResponseError;
 use uuid::Uuid;
 
@@ -24,6 +26,11 @@ use super::{Refusal, RequestId};
 use classic::{Classic, Joined, Synced};
 use consumer::Consumer;
 use records::Saved;
+
+/// A member id made by the coordinator of a consumer group, written as Kafka writes its ids.
+pub(crate) fn random_id(id: Uuid) -> String {
+    URL_SAFE_NO_PAD.encode(id.as_bytes())
+}
 
 /// Partitions by topic.
 pub(crate) type Partitions = BTreeMap<Uuid, BTreeSet<i32>>;

@@ -156,6 +156,7 @@ impl Lab {
                 .map(|p| ((*p).to_owned(), subscription(&["t"])))
                 .collect(),
             fresh_id: member.trim_start_matches("c-").to_owned(),
+            fresh_consumer_id: member.to_owned(),
             ..Join::default()
         }
     }

@@ -18,11 +18,7 @@ impl Classic {
         } else if self.pending.remove(&join.member).is_some() {
             self.add_member(cx, join.member.clone(), join);
         } else if let Some(error) = self.identity_error(&join.member, join.instance.as_deref()) {
-            let refused = Joined {
-                protocol: None,
-                ..Joined::refused(error, &join.member)
-            };
-            cx.out.push(Out::Joined(join.asker, refused));
+            refuse(cx, join, error, &join.member);
         } else {
             self.rejoin(cx, join);
         }
@@ -122,10 +118,7 @@ impl Classic {
         }
         if let Some(member) = self.member_mut(old) {
             if let Some(asker) = member.joining.take() {
-                let refused = Joined {
-                    protocol: None,
-                    ..Joined::refused(ResponseError::FencedInstanceId, old)
-                };
+                let refused = Joined::refused(ResponseError::FencedInstanceId, old);
                 cx.out.push(Out::Joined(asker, refused));
             }
             if let Some(asker) = member.syncing.take() {

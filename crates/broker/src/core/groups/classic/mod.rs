@@ -96,14 +96,25 @@ pub(crate) struct Join {
     pub(crate) session_timeout_ms: i32,
     pub(crate) protocol_type: String,
     pub(crate) protocols: Vec<(String, Bytes)>,
-    /// A random id, for a new member.
+    /// Something random, for the id of a new member of a classic group.
     pub(crate) fresh_id: String,
+    /// The id of a new member of a consumer group.
+    pub(crate) fresh_consumer_id: String,
 }
 
 impl Join {
     /// Must a new member come back with the id that it is given (KIP-394).
     pub(crate) fn id_required(&self) -> bool {
         self.asker.version >= 4 && self.instance.is_none()
+    }
+
+    /// The member's id in a consumer group: the one that it has, or something random.
+    pub(crate) fn id_in_consumer_group(&self) -> String {
+        if self.member.is_empty() {
+            self.fresh_consumer_id.clone()
+        } else {
+            self.member.clone()
+        }
     }
 
     /// The id of a new member of a classic group: its name for itself, and something random.
@@ -149,8 +160,7 @@ impl Joined {
             error: Some(error),
             generation: -1,
             protocol_type: None,
-            // Null only where the member isn't who it says it is; elsewhere Kafka leaves the name empty.
-            protocol: Some(String::new()),
+            protocol: None,
             leader: String::new(),
             skip_assignment: false,
             member: member.to_owned(),

@@ -76,6 +76,7 @@ impl Consumer {
         self.check_room(cx, &beat.member)?;
         let before = self.find_or_make(cx, beat)?;
         let had = before.current.assigned.clone();
+        let resolved_ms = self.resolved_ms();
         let changed = self.take_in(cx, &beat.member, &before.metadata, updated(&before, beat));
         self.update_target(cx);
         self.reconcile(cx, &beat.member, changed, beat.owned.as_ref())?;
@@ -85,7 +86,7 @@ impl Consumer {
             None => (0, Owned::new()),
         };
         let tell = beat.epoch == 0 || beat.is_full() || has != had;
-        self.refresh_regexes(cx);
+        self.refresh_regexes(cx, resolved_ms);
         Ok(Beaten {
             member: beat.member.clone(),
             epoch,
@@ -175,6 +176,7 @@ impl Consumer {
         before: &MemberMetadata,
         after: MemberMetadata,
     ) -> bool {
+        let topics_changed = self.seen_hash != Some(self.topics_hash(cx.topics));
         let names_changed = before.topics != after.topics;
         let text = |metadata: &MemberMetadata| metadata.regex.clone().unwrap_or_default();
         let (old_regex, new_regex) = (text(before), text(&after));
@@ -197,9 +199,10 @@ impl Consumer {
             };
         }
         let hash = self.topics_hash(cx.topics);
-        if bump || hash != self.hash {
+        if bump || (topics_changed && hash != self.hash) {
             self.put_epoch(cx, self.epoch + 1, hash);
         }
+        self.seen_hash = Some(hash);
         names_changed || regex_changed
     }
 

@@ -18,7 +18,7 @@ impl Consumer {
             return Err(ResponseError::InconsistentGroupProtocol.into());
         }
         let unknown = join.member.is_empty();
-        let id = if unknown { &join.fresh_id } else { &join.member };
+        let id = &join.id_in_consumer_group();
         self.check_room(cx, id)?;
         let subscription = self.subscription_of(join)?;
         if unknown && join.id_required() {

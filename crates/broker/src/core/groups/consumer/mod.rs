@@ -198,6 +198,8 @@ pub(crate) struct Consumer {
     pub(crate) members: BTreeMap<String, Member>,
     pub(crate) target: BTreeMap<String, Partitions>,
     pub(crate) regexes: BTreeMap<String, Resolved>,
+    /// The hash of the subscribed topics at the last heartbeat: another now means that topics have changed.
+    seen_hash: Option<i64>,
 }
 
 impl Consumer {
@@ -212,6 +214,7 @@ impl Consumer {
             members: BTreeMap::new(),
             target: BTreeMap::new(),
             regexes: BTreeMap::new(),
+            seen_hash: None,
         }
     }
 

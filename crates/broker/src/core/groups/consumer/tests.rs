@@ -219,7 +219,12 @@ fn an_expression_stands_for_the_topics_that_match_it_whole() {
     assert_eq!(lab.reread().consumer().unwrap().regexes, lab.consumer().regexes);
     let wrong = lab.send_beat(&beat("(")).unwrap_err();
     assert_eq!(wrong.error, ResponseError::InvalidRegularExpression);
-    assert!(lab.send_beat(&beat("a)(b")).is_err());
+    for wrong in ["a)(b", "a**", "a*?+", "(a)+*"] {
+        assert!(lab.send_beat(&beat(wrong)).is_err(), "{wrong}");
+    }
+    for right in ["a*?b+?c??", "[*+]*", r"\*\+*", "a?b*", "(a|b)?(c*)*"] {
+        assert!(lab.send_beat(&beat(right)).is_ok(), "{right}");
+    }
 }
 
 #[test]
