@@ -208,6 +208,90 @@ def verifiable(f):
                                   [e.get("success") for e in events if e["name"] == "offsets_committed"][-1:], said[2]])
 
 
+def transactions(f):
+    """Java's transactional producer, `kafka-transactions`, and what the logs hold of it."""
+    tell = f.tell
+    f.run("kafka-topics", "--create", "--topic", f.name("txn"), "--partitions", "1", "--config", "retention.ms=-1")
+    perf = ["kafka-producer-perf-test", "--topic", "@txn", "--num-records", "400", "--record-size", "10", "--throughput", "400",
+            "--transactional-id", "@perf", "--transaction-duration-ms", "100"]
+    said = f.run(*[re.sub(r"@(?=\w)", f.prefix, word) for word in perf])
+    f.say("txn perf-test", [said[0], "400 records sent" in said[1][0]])
+    f.run(*[re.sub(r"@(?=\w)", f.prefix, word) for word in perf])
+    read = ["kafka-console-consumer", "--topic", "@txn", "--from-beginning", "--max-messages", "800", "--timeout-ms", "40000", "--isolation-level"]
+    for level in ("read_committed", "read_uncommitted"):
+        said = f.run(*[re.sub(r"@(?=\w)", f.prefix, word) for word in [*read, level]])
+        f.say(f"txn console-consumer {level}", [said[0], len(said[1])])
+
+    def tell_txn(name, *words):
+        """Without ids, epochs and times: how many transactions there were depends on the machine's pace."""
+        said = f.run("kafka-transactions", *[re.sub(r"@(?=\w)", f.prefix, word) for word in words])
+        # Others have transactions on this cluster as well.
+        rows = [re.sub(r"(?<=\s)\d+(?=\s|$)", "N", line) for line in said[1] if words[0] != "list" or f.prefix in line or not re.match(r"^\S+ \d", line)]
+        rows = [re.sub(r"^\d+ N ", "N N ", row) for row in rows]
+        f.say(name, [said[0], rows, said[2]])
+    tell_txn("txn list", "list")
+    tell_txn("txn list by pattern", "list", "--transactional-id-pattern", "@pe.*")
+    tell_txn("txn list by age", "list", "--duration-filter", "3600000")
+    tell_txn("txn describe", "describe", "--transactional-id", "@perf")
+    tell_txn("txn describe unknown", "describe", "--transactional-id", "@ghost")
+    tell_txn("txn producers", "describe-producers", "--topic", "@txn", "--partition", "0")
+    tell_txn("txn hanging", "find-hanging", "--topic", "@txn", "--partition", "0")
+    hanging(f, tell_txn)
+
+
+def hanging(f, tell_txn):
+    """A transaction that is left open is aborted by hand, and the files show it."""
+    from wirecodec import Connection, batch
+    import raw_transactions  # its messages
+    assert raw_transactions.MESSAGES
+    wire = Connection(f.bootstrap)
+    own = until(lambda: wire.ask("Init5", f.name("open"), 60_000, -1, -1), lambda said: said["error"] == 0)
+    own = (own["pid"], own["epoch"])
+
+    def send(sequence, *values):
+        data = batch([(b"k", v) for v in values], time=1_700_000_000_000, attributes=16, producer=(*own, sequence))
+        p = until(lambda: wire.ask("Produce12", f.name("open"), -1, 10_000, [[f.name("open"), [[0, data]]]]), lambda said: said["topics"][0]["partitions"][0]["error"] == 0)
+        return p["topics"][0]["partitions"][0]["base"]
+    f.run("kafka-topics", "--create", "--topic", f.name("open"), "--partitions", "1", "--config", "retention.ms=-1", "--config", "segment.bytes=1048576")
+    f.say("txn open", [send(0, b"a", b"b"), send(2, b"c")])
+    tell_txn("txn producers while open", "describe-producers", "--topic", "@open", "--partition", "0")
+    tell_txn("txn describe while open", "describe", "--transactional-id", "@open")
+    tell_txn("txn abort by hand", "abort", "--topic", "@open", "--partition", "0", "--start-offset", "0")
+    tell_txn("txn abort by hand again", "abort", "--topic", "@open", "--partition", "0", "--start-offset", "0")
+    said = wire.ask("End5", f.name("open"), *own, True)
+    own = (said["pid"], said["epoch"])
+    f.say("txn end of what was aborted", said["error"])
+    until(lambda: wire.ask("Describe0", [f.name("open")])["states"][0]["state"], lambda state: state == "CompleteCommit")
+    send(0, b"d")
+    wire.ask("End5", f.name("open"), *own, False)
+    until(lambda: wire.ask("Describe0", [f.name("open")])["states"][0]["state"], lambda state: state == "CompleteAbort")
+    wire.close()
+    dump_transactions(f)
+
+
+def dump_transactions(f):
+    out = f.run("kafka-log-dirs", "--describe", "--topic-list", f"{f.name('open')},__transaction_state")
+    line = next(line for line in out[1] if line.startswith("{"))
+    (broker,) = json.loads(line)["brokers"]
+    folders = broker["logDirs"][0]
+    # Java's string hash, as the coordinator's partition is found.
+    home = sum(ord(c) * 31 ** i for i, c in enumerate(reversed(f.name("open")))) & 0xFFFFFFFF
+    home = min(home, 2**32 - home) % 50
+
+    def dumped(name, file, *flags):
+        done = subprocess.run([f"{f.home}/bin/kafka-dump-log.sh", "--files", f"{folders['logDir']}/{file}", *flags], env=f.env, capture_output=True, text=True,
+                              timeout=TOOL_S)
+        lines = [re.sub(r'(crc|producerId|CreateTime|Id"|Ms"): ?-?\d+', lambda m: m[0] if "-1" in m[0] else m[1] + ": N", f.tidy(line)).replace(folders["logDir"], "")
+                 for line in done.stdout.splitlines() if not LOGGED.match(line)]
+        f.say(name, [done.returncode, lines])
+    dumped("txn dump-log", f"{f.name('open')}-0/00000000000000000000.log", "--print-data-log")
+    dumped("txn dump-log index", f"{f.name('open')}-0/00000000000000000000.txnindex")
+    state = subprocess.run([f"{f.home}/bin/kafka-dump-log.sh", "--files", f"{folders['logDir']}/__transaction_state-{home}/00000000000000000000.log",
+                            "--transaction-log-decoder"], env=f.env, capture_output=True, text=True, timeout=TOOL_S).stdout
+    own = re.findall(r'"transactionalId":"' + f.name("open") + r'".*?payload: (.*)', state)
+    f.say("txn dump-log of the state", [re.sub(r'(roducerId|Ms)":-?\d+', r'\1":N', line) for line in own])
+
+
 def part(name):
     facts = Java()
     begun = time.monotonic()
@@ -216,7 +300,7 @@ def part(name):
 
 
 if __name__ == "__main__":
-    wanted = [p for p in (groups, records, topics, configs, verifiable) if len(sys.argv) < 4 or p.__name__ in sys.argv[3:]]
+    wanted = [p for p in (groups, records, transactions, topics, configs, verifiable) if len(sys.argv) < 4 or p.__name__ in sys.argv[3:]]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for facts, took in pool.map(part, wanted):
             for fact in facts.facts:

@@ -450,6 +450,97 @@ def later(f):
     return got
 
 
+def transactions(f):
+    f.create("ledger", 2)
+    f.create("orders")
+    f.produce("orders", [(None, f"o{i}") for i in range(6)])
+
+    def started(id, **config):
+        producer = f.producer(transactional_id=f.name(id), **config)
+        producer.init_transactions(DEADLINE_S)
+        return producer
+
+    def send(producer, *values, partition=0):
+        for value in values:
+            producer.produce(f.name("ledger"), value, partition=partition)
+        return producer.flush(DEADLINE_S)
+
+    def committed(partition=0):
+        return f.values("ledger", partition, isolation_level="read_committed")
+
+    def everything(partition=0):
+        return f.values("ledger", partition, isolation_level="read_uncommitted")
+    one = started("one")
+    one.begin_transaction()
+    f.ask("txn send", lambda: [send(one, "a", "b"), send(one, "c", partition=1)])
+    f.ask("txn read while open", lambda: [committed(), everything()])
+    f.ask("txn commit", lambda: one.commit_transaction(DEADLINE_S))
+    f.ask("txn read committed", lambda: until(lambda: [committed(), committed(1)], lambda v: len(v[0]) == 2 and len(v[1]) == 1))
+    one.begin_transaction()
+    f.ask("txn send more", lambda: send(one, "x", "y"))
+    f.ask("txn abort", lambda: one.abort_transaction(DEADLINE_S))
+    one.begin_transaction()
+    f.ask("txn send after abort", lambda: send(one, "d"))
+    f.ask("txn commit after abort", lambda: one.commit_transaction(DEADLINE_S))
+    f.ask("txn read after abort", lambda: [until(committed, lambda v: len(v) == 3), everything()])
+    one.begin_transaction()
+    f.ask("txn commit of nothing", lambda: one.commit_transaction(DEADLINE_S))
+    one.begin_transaction()
+    f.ask("txn abort of nothing", lambda: one.abort_transaction(DEADLINE_S))
+
+    def group_metadata(group):
+        consumer = f.consumer(group, isolation_level="read_committed")
+        consumer.subscribe([f.name("orders")])
+        got = until(lambda: consumer.poll(0.5), lambda m: m is not None and not m.error())
+        return consumer, got
+
+    def offset(group, stable=True):
+        futures = f.admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(f.name(group))], require_stable=stable)
+        return sorted([p.topic, p.partition, p.offset] for p in f.result(futures).topic_partitions)
+
+    def moved(end, group):
+        consumer, message = group_metadata(group)
+        one.begin_transaction()
+        send(one, message.value().decode())
+        one.send_offsets_to_transaction([TopicPartition(f.name("orders"), 0, message.offset() + 1)], consumer.consumer_group_metadata(), DEADLINE_S)
+        end(DEADLINE_S)
+        consumer.close()
+        return offset(group)
+    f.ask("txn offsets committed", lambda: moved(one.commit_transaction, "mover"))
+    f.ask("txn offsets aborted", lambda: moved(one.abort_transaction, "mover"))
+    f.ask("txn offsets after both", lambda: offset("mover"))
+    f.ask("txn read with offsets", lambda: until(committed, lambda v: len(v) == 4))
+
+    def zombie():
+        old = started("fenced")
+        old.begin_transaction()
+        send(old, "zombie")
+        new = started("fenced")
+        try:
+            old.commit_transaction(DEADLINE_S)
+        except KafkaException as error:
+            said = [error.args[0].name(), error.args[0].fatal()]
+        else:
+            said = "committed"
+        new.begin_transaction()
+        send(new, "alive")
+        new.commit_transaction(DEADLINE_S)
+        return said
+    f.ask("txn of a zombie", zombie)
+    f.ask("txn read after the zombie", lambda: until(committed, lambda v: len(v) == 5))
+    f.ask("txn with a timeout too long", lambda: started("slow", transaction_timeout_ms=2_000_000))
+
+    def unfinished():
+        producer = started("left")
+        producer.begin_transaction()
+        send(producer, "left behind")
+        del producer
+        started("left")
+        return [v for _, v in committed()]
+    f.ask("txn of a producer that went away", unfinished)
+    f.ask("txn everything in the end", everything)
+
+
 def pattern(f):
     f.create("pat-1", 1)
     f.create("pat-2", 2)
@@ -463,5 +554,5 @@ def pattern(f):
 
 if __name__ == "__main__":
     facts = Rdkafka()
-    for part in (cluster, topics, configs, produce, consume, delete_records, groups):
+    for part in (cluster, topics, configs, produce, consume, delete_records, groups, transactions):
         part(facts)

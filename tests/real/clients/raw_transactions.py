@@ -563,4 +563,5 @@ def main():
     time_out(f)
 
 
-main()
+if __name__ == "__main__":
+    main()
