@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
-use kafka_protocol::messages::fetch_response::{AbortedTransaction, FetchableTopicResponse, PartitionData};
-use kafka_protocol::messages::{FetchRequest, FetchResponse, ProducerId, TopicName};
+use kafka_protocol::messages::fetch_response::{
+    AbortedTransaction, EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
+};
+use kafka_protocol::messages::{BrokerId, FetchRequest, FetchResponse, ProducerId, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
 use crate::api::shape::{
@@ -63,6 +65,7 @@ impl Handler for Api {
             return Answer::Now(Response::Fetch(FetchPlan {
                 parts: Vec::new(),
                 error,
+                nodes: Vec::new(),
             }));
         }
         let mut wanted = Vec::new();
@@ -93,6 +96,11 @@ impl Handler for Api {
                 } else {
                     -1
                 },
+                last_epoch: if caller.version >= 12 {
+                    partition.last_fetched_epoch
+                } else {
+                    -1
+                },
                 error,
             }));
         }
@@ -103,6 +111,7 @@ impl Handler for Api {
             max_bytes: u32::try_from(call.max_bytes).unwrap_or(0).min(limit),
             max_wait_ms: i64::from(call.max_wait_ms),
             read_committed: call.isolation_level == 1,
+            leader_only: caller.version < 11,
         };
         core.fetch(caller, fetch)
             .map_or(Answer::Later, |plan| Answer::Now(Response::Fetch(plan)))
@@ -124,7 +133,14 @@ pub(crate) fn respond(plan: FetchPlan, stretches: &mut Stretches) -> FetchRespon
         });
         topics[index].partitions.push(partition(part, stretches));
     }
+    let nodes = plan.nodes.into_iter().map(|(id, node)| {
+        NodeEndpoint::default()
+            .with_node_id(BrokerId(id))
+            .with_host(StrBytes::from_string(node.host))
+            .with_port(i32::from(node.port))
+    });
     FetchResponse::default()
+        .with_node_endpoints(nodes.collect())
         .with_error_code(plan.error.map_or(0, |error| error.code()))
         .with_session_id(0)
         .with_responses(topics)
@@ -150,7 +166,19 @@ fn partition(part: Part, stretches: &mut Stretches) -> PartitionData {
             })
             .collect()
     });
+    let diverging = part.diverging.map_or_else(EpochEndOffset::default, |end| {
+        EpochEndOffset::default()
+            .with_epoch(end.leader_epoch)
+            .with_end_offset(end.end_offset)
+    });
+    let leader = part.leader.map_or_else(LeaderIdAndEpoch::default, |(id, epoch)| {
+        LeaderIdAndEpoch::default()
+            .with_leader_id(BrokerId(id))
+            .with_leader_epoch(epoch)
+    });
     PartitionData::default()
+        .with_diverging_epoch(diverging)
+        .with_current_leader(leader)
         .with_partition_index(part.partition)
         .with_error_code(error.map_or(0, |error| error.code()))
         .with_high_watermark(part.high_watermark)

@@ -13,7 +13,6 @@ use crate::api::shape::{
     all, since,
 };
 use crate::api::{Answer, Aside, Handler};
-use crate::core::fetches::epoch_error;
 use crate::core::{Caller, Core};
 use crate::log::TimestampQuery;
 
@@ -56,6 +55,13 @@ impl Handler for Api {
                     caller.version,
                     committed,
                 );
+                // Older clients don't know the error.
+                let found = found.map_err(|error| match error {
+                    ResponseError::OffsetNotAvailable if caller.version < 5 => {
+                        ResponseError::LeaderNotAvailable
+                    }
+                    error => error,
+                });
                 let response =
                     ListOffsetsPartitionResponse::default().with_partition_index(p.partition_index);
                 match found {
@@ -99,29 +105,22 @@ fn look_up(
     version: i16,
     committed: bool,
 ) -> Result<(i64, i64, i32), ResponseError> {
-    let partition = core
-        .topics
-        .get(topic)
-        .and_then(|t| t.partitions.get(usize::try_from(index).ok()?))
-        .ok_or(ResponseError::UnknownTopicOrPartition)?;
-    if let Some(error) = epoch_error(epoch, partition.leader_epoch) {
-        return Err(error);
-    }
-    let replica = partition
-        .led_by(broker)
-        .ok_or(ResponseError::NotLeaderOrFollower)?;
+    let (partition, replica) = core.replica_of(broker, topic, index, epoch, true)?;
     let log = &replica.log;
     let end = if committed {
         log.last_stable_offset(replica.high_watermark)
     } else {
         replica.high_watermark
     };
+    // A new leader that doesn't know yet what is committed can't say where the end is.
+    let lags = partition.epoch_start > replica.high_watermark;
     let query = match timestamp {
         // Each came with a version of its own: KIP-734, KIP-405, KIP-1005, KIP-1023.
         -3 if version < 7 => return Err(ResponseError::UnsupportedVersion),
         -4 if version < 8 => return Err(ResponseError::UnsupportedVersion),
         -5 if version < 9 => return Err(ResponseError::UnsupportedVersion),
         -6 if version < 11 => return Err(ResponseError::UnsupportedVersion),
+        -1 if lags => return Err(ResponseError::OffsetNotAvailable),
         -1 => return Ok((end, -1, partition.leader_epoch)),
         -2 | -4 => {
             let start = log.start_offset();
@@ -134,6 +133,7 @@ fn look_up(
     };
     match log.offset_for_timestamp(query).map_err(|error| error.code())? {
         Some(found) if found.offset < end => Ok((found.offset, found.timestamp_ms, found.leader_epoch)),
+        Some(_) if lags => Err(ResponseError::OffsetNotAvailable),
         _ => Ok((-1, -1, -1)),
     }
 }

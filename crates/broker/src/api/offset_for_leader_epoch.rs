@@ -12,7 +12,6 @@ use crate::api::shape::{
     all, since,
 };
 use crate::api::{Answer, Aside, Handler};
-use crate::core::fetches::epoch_error;
 use crate::core::{Caller, Core};
 
 pub(crate) struct Api;
@@ -71,17 +70,7 @@ fn end_of(
     current: i32,
     epoch: i32,
 ) -> Result<(i32, i64), ResponseError> {
-    let partition = core
-        .topics
-        .get(topic)
-        .and_then(|t| t.partitions.get(usize::try_from(index).ok()?))
-        .ok_or(ResponseError::UnknownTopicOrPartition)?;
-    if let Some(error) = epoch_error(current, partition.leader_epoch) {
-        return Err(error);
-    }
-    let replica = partition
-        .led_by(broker)
-        .ok_or(ResponseError::NotLeaderOrFollower)?;
+    let (partition, replica) = core.replica_of(broker, topic, index, current, true)?;
     if epoch == partition.leader_epoch {
         return Ok((epoch, replica.log.end_offset()));
     }

@@ -222,8 +222,16 @@ fn append_all(core: &mut Core, caller: &Caller, call: Call, refused: &Refused) -
                     pending.extend(waits.map(|(key, offset)| Pending { key, offset, place }));
                     done.response
                 }
-                Err(rejected) if rejected.error == ResponseError::NotLeaderOrFollower => refusal(rejected)
-                    .with_current_leader(leader(core, known.as_deref(), part.index, &mut told)),
+                Err(rejected)
+                    if caller.version >= 10 && rejected.error == ResponseError::NotLeaderOrFollower =>
+                {
+                    refusal(rejected).with_current_leader(leader(
+                        core,
+                        known.as_deref(),
+                        part.index,
+                        &mut told,
+                    ))
+                }
                 Err(rejected) => refusal(rejected),
             };
             results.push(result.with_index(part.index));

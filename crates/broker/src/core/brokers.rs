@@ -403,6 +403,13 @@ impl super::Core {
 }
 
 /// An error with the message that Kafka gives it by default.
-pub(crate) fn named(error: ResponseError) -> Refusal {
-    Refusal::new(error, error.to_string())
+pub(super) fn named(error: ResponseError) -> Refusal {
+    let message = match error {
+        ResponseError::ElectionNotNeeded => "Leader election not needed for topic partition.",
+        ResponseError::PreferredLeaderNotAvailable => "The preferred leader was not available.",
+        ResponseError::EligibleLeadersNotAvailable => "Eligible topic partition leaders are not available.",
+        ResponseError::NoReassignmentInProgress => "No partition reassignment is in progress.",
+        other => return other.into(),
+    };
+    Refusal::new(error, message)
 }

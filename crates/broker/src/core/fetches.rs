@@ -6,10 +6,11 @@ use std::sync::Arc;
 use kafka_protocol::ResponseError;
 use uuid::Uuid;
 
-use super::Caller;
 use super::timers::Timer;
+use super::topics::{Partition, Replica};
+use super::{Caller, Node};
 use crate::api::Response;
-use crate::log::LogSlice;
+use crate::log::{EpochEnd, LogSlice};
 
 /// One partition of a fetch.
 #[derive(Debug, Clone)]
@@ -21,6 +22,8 @@ pub(crate) struct Wanted {
     pub(crate) max_bytes: u32,
     /// The leader epoch that the client believes in, -1 for none.
     pub(crate) leader_epoch: i32,
+    /// The epoch of the record before `offset`, as the client has it; -1 where it doesn't say.
+    pub(crate) last_epoch: i32,
     /// Set where the request alone decides, as for an unknown topic id.
     pub(crate) error: Option<ResponseError>,
 }
@@ -33,6 +36,8 @@ pub(crate) struct Fetch {
     pub(crate) max_bytes: u32,
     pub(crate) max_wait_ms: i64,
     pub(crate) read_committed: bool,
+    /// Must the broker lead what it is asked for; newer clients may read from followers (KIP-392).
+    pub(crate) leader_only: bool,
 }
 
 /// One partition of the answer; its bytes are read outside the core.
@@ -48,6 +53,10 @@ pub(crate) struct Part {
     /// Producer id and first offset of each aborted transaction in the data.
     pub(crate) aborted: Option<Vec<(i64, i64)>>,
     pub(crate) slice: Option<LogSlice>,
+    /// Where the client's log and this one part: the largest epoch that both know, and its end here.
+    pub(crate) diverging: Option<EpochEnd>,
+    /// Leader and leader epoch, to go with an error that a change of the leader gives (KIP-951).
+    pub(crate) leader: Option<(i32, i32)>,
 }
 
 /// The answer to a fetch.
@@ -56,6 +65,27 @@ pub(crate) struct FetchPlan {
     pub(crate) parts: Vec<Part>,
     /// Has the request an error of its own.
     pub(crate) error: Option<ResponseError>,
+    /// Where the leaders are that the parts name.
+    pub(crate) nodes: Vec<(i32, Node)>,
+}
+
+impl Part {
+    /// With nothing in it yet.
+    fn of(wanted: &Wanted) -> Self {
+        Self {
+            topic: wanted.topic.clone(),
+            topic_id: wanted.topic_id,
+            partition: wanted.partition,
+            error: wanted.error,
+            high_watermark: -1,
+            last_stable_offset: -1,
+            log_start: -1,
+            aborted: None,
+            slice: None,
+            diverging: None,
+            leader: None,
+        }
+    }
 }
 
 impl FetchPlan {
@@ -85,6 +115,32 @@ impl ParkedFetches {
 }
 
 impl super::Core {
+    /// A broker's copy of a partition, for a client that believes in a leader epoch (-1: in none).
+    pub(crate) fn replica_of(
+        &self,
+        broker: i32,
+        topic: &str,
+        index: i32,
+        epoch: i32,
+        leader_only: bool,
+    ) -> Result<(&Partition, &Replica), ResponseError> {
+        let partition = self
+            .topics
+            .get(topic)
+            .and_then(|t| t.partitions.get(usize::try_from(index).ok()?))
+            .ok_or(ResponseError::UnknownTopicOrPartition)?;
+        let Some(replica) = partition.logs.get(&broker) else {
+            return Err(ResponseError::NotLeaderOrFollower);
+        };
+        if let Some(error) = epoch_error(epoch, partition.leader_epoch) {
+            return Err(error);
+        }
+        if leader_only && partition.leader != broker {
+            return Err(ResponseError::NotLeaderOrFollower);
+        }
+        Ok((partition, replica))
+    }
+
     /// Who leads a partition, and since which epoch.
     pub(crate) fn leader_of(&self, topic: &str, index: i32) -> Option<(i32, i32)> {
         let partition = self
@@ -97,7 +153,7 @@ impl super::Core {
 
     /// Answers a fetch, or parks it until there is enough to read or its time is over.
     pub(crate) fn fetch(&mut self, caller: &Caller, fetch: Fetch) -> Option<FetchPlan> {
-        let plan = self.plan_fetch(caller.broker, &fetch);
+        let plan = self.plan_fetch(caller, &fetch);
         if fetch.max_wait_ms <= 0 || fetch.wanted.is_empty() || is_enough(&plan, fetch.min_bytes) {
             return Some(plan);
         }
@@ -116,81 +172,77 @@ impl super::Core {
         None
     }
 
-    fn plan_fetch(&self, broker: i32, fetch: &Fetch) -> FetchPlan {
+    fn plan_fetch(&self, caller: &Caller, fetch: &Fetch) -> FetchPlan {
         let mut left = fetch.max_bytes;
         let mut parts = Vec::with_capacity(fetch.wanted.len());
+        let mut nodes: Vec<(i32, Node)> = Vec::new();
         let mut empty = true;
         for wanted in &fetch.wanted {
-            // Progress over limits: the first record is sent even where it alone is too large.
-            let part = self.read_part(broker, wanted, left, empty, fetch.read_committed);
+            let mut part = Part::of(wanted);
+            if part.error.is_none() {
+                // Progress over limits: the first record is sent even where it alone is too large.
+                let max_bytes = wanted.max_bytes.min(left);
+                let read = self.read_part(caller.broker, fetch, wanted, max_bytes, empty, &mut part);
+                part.error = read.err();
+            }
+            if caller.version >= 16
+                && let Some(ResponseError::NotLeaderOrFollower | ResponseError::FencedLeaderEpoch) =
+                    part.error
+            {
+                part.leader = self.leader_of(&wanted.topic, wanted.partition);
+                let leader = part.leader.map_or(-1, |(id, _)| id);
+                if let Some(node) = self.nodes.get(&leader)
+                    && nodes.iter().all(|(id, _)| *id != leader)
+                {
+                    nodes.push((leader, node.clone()));
+                }
+            }
             let len = part.slice.as_ref().map_or(0, LogSlice::len) as u32;
             left = left.saturating_sub(len);
             empty &= len == 0;
             parts.push(part);
         }
-        FetchPlan { parts, error: None }
+        FetchPlan {
+            parts,
+            error: None,
+            nodes,
+        }
     }
 
     fn read_part(
         &self,
         broker: i32,
+        fetch: &Fetch,
         wanted: &Wanted,
-        left: u32,
+        max_bytes: u32,
         min_one: bool,
-        read_committed: bool,
-    ) -> Part {
-        let mut part = Part {
-            topic: wanted.topic.clone(),
-            topic_id: wanted.topic_id,
-            partition: wanted.partition,
-            error: wanted.error,
-            high_watermark: -1,
-            last_stable_offset: -1,
-            log_start: -1,
-            aborted: None,
-            slice: None,
-        };
-        if part.error.is_some() {
-            return part;
-        }
-        let partition = self
-            .topics
-            .get(&wanted.topic)
-            .and_then(|t| t.partitions.get(wanted.partition as usize));
-        let Some(partition) = partition else {
-            part.error = Some(ResponseError::UnknownTopicOrPartition);
-            return part;
-        };
-        part.error = epoch_error(wanted.leader_epoch, partition.leader_epoch);
-        if part.error.is_some() {
-            return part;
-        }
-        let Some(replica) = partition.led_by(broker) else {
-            part.error = Some(ResponseError::NotLeaderOrFollower);
-            return part;
-        };
+        part: &mut Part,
+    ) -> Result<(), ResponseError> {
+        let (partition, epoch) = (wanted.partition, wanted.leader_epoch);
+        let (_, replica) = self.replica_of(broker, &wanted.topic, partition, epoch, fetch.leader_only)?;
         let stable = replica.log.last_stable_offset(replica.high_watermark);
-        let upper = if read_committed {
+        let upper = if fetch.read_committed {
             stable
         } else {
             replica.high_watermark
         };
-        match replica
-            .log
-            .read(wanted.offset, wanted.max_bytes.min(left), upper, min_one)
-        {
-            Ok(slice) => {
-                part.high_watermark = replica.high_watermark;
-                part.last_stable_offset = stable;
-                part.log_start = replica.log.start_offset();
-                if read_committed {
-                    part.aborted = Some(replica.log.aborted_transactions(wanted.offset, &slice));
-                }
-                part.slice = Some(slice);
-            }
-            Err(error) => part.error = Some(error.code()),
+        if wanted.last_epoch >= 0 {
+            part.diverging = divergence(replica, wanted)?;
         }
-        part
+        if part.diverging.is_none() {
+            let slice = replica
+                .log
+                .read(wanted.offset, max_bytes, upper, min_one)
+                .map_err(|error| error.code())?;
+            if fetch.read_committed {
+                part.aborted = Some(replica.log.aborted_transactions(wanted.offset, &slice));
+            }
+            part.slice = Some(slice);
+        }
+        part.high_watermark = replica.high_watermark;
+        part.last_stable_offset = stable;
+        part.log_start = replica.log.start_offset();
+        Ok(())
     }
 
     /// Something was appended: answers the fetches for which it is enough.
@@ -202,7 +254,7 @@ impl super::Core {
             let Some((caller, fetch)) = self.fetches.parked.get(&request) else {
                 continue;
             };
-            let plan = self.plan_fetch(caller.broker, fetch);
+            let plan = self.plan_fetch(caller, fetch);
             if is_enough(&plan, fetch.min_bytes) {
                 self.unpark(request);
                 self.reply(request, Response::Fetch(plan));
@@ -227,7 +279,7 @@ impl super::Core {
     /// A fetch has waited long enough: it gets what there is.
     pub(crate) fn finish_fetch(&mut self, request: u64) {
         if let Some((caller, fetch)) = self.unpark(request) {
-            let plan = self.plan_fetch(caller.broker, &fetch);
+            let plan = self.plan_fetch(&caller, &fetch);
             self.reply(request, Response::Fetch(plan));
         }
     }
@@ -249,11 +301,23 @@ impl super::Core {
 
 /// Is there nothing to wait for: enough bytes, or an error to tell.
 fn is_enough(plan: &FetchPlan, min_bytes: u32) -> bool {
-    plan.bytes() >= min_bytes as usize || plan.parts.iter().any(|part| part.error.is_some())
+    plan.bytes() >= min_bytes as usize
+        || plan
+            .parts
+            .iter()
+            .any(|part| part.error.is_some() || part.diverging.is_some())
+}
+
+/// Does the client's log, by the epoch of its last record, part from this one.
+fn divergence(replica: &Replica, wanted: &Wanted) -> Result<Option<EpochEnd>, ResponseError> {
+    let end = replica.log.offset_for_leader_epoch(wanted.last_epoch);
+    let end = end.ok_or(ResponseError::OffsetOutOfRange)?;
+    let parts = end.leader_epoch < wanted.last_epoch || end.end_offset < wanted.offset;
+    Ok(parts.then_some(end))
 }
 
 /// What Kafka answers to a client with another idea of the leader's epoch (KIP-320).
-pub(crate) fn epoch_error(asked: i32, current: i32) -> Option<ResponseError> {
+fn epoch_error(asked: i32, current: i32) -> Option<ResponseError> {
     match asked {
         -1 => None,
         asked if asked < current => Some(ResponseError::FencedLeaderEpoch),

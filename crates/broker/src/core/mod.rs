@@ -27,6 +27,7 @@ pub(crate) mod ports;
 pub(crate) mod producers;
 pub(crate) mod produces;
 pub(crate) mod quotas;
+mod reassign;
 pub(crate) mod replication;
 pub(crate) mod scram;
 pub(crate) mod standing;

@@ -1,6 +1,7 @@
 //! Several brokers without a socket or a clock: the core on real logs in a temporary folder.
 
 mod groups;
+mod moving;
 mod replication;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use kafka_protocol::protocol::StrBytes;
 use super::admin::NewTopic;
 use super::brokers::Command;
 use super::configs::{Configs, Overrides};
+use super::fetches::Part;
 use super::ports::{RandomIds, SharedRules, Storage, TopicRules};
 use super::{Caller, Core, Effect, Event, Node, Outside, Refusal, RequestId};
 use crate::api::{Aside, Handler, Message, Response, fetch, find, produce};
@@ -198,26 +200,35 @@ impl Lab {
         Some(response.responses[0].partition_responses[0].error_code)
     }
 
-    /// Values that a consumer gets from a broker, or the error code.
+    /// Values that a consumer gets from a leader, or the error code.
     pub(super) fn read(&mut self, broker: i32, topic: &str) -> Result<Vec<String>, i16> {
-        let partition = FetchPartition::default()
-            .with_partition_max_bytes(1 << 20)
-            .with_current_leader_epoch(-1);
+        let partition = FetchPartition::default().with_partition_max_bytes(1 << 20);
+        // Before version 11 only leaders answer.
+        let part = self.fetch(broker, 10, topic, partition);
+        match part.error {
+            Some(error) => Err(error.code()),
+            None => Ok(values(&part.slice.unwrap().read().unwrap())),
+        }
+    }
+
+    /// One partition of a fetch's answer.
+    pub(super) fn fetch(
+        &mut self,
+        broker: i32,
+        version: i16,
+        topic: &str,
+        partition: FetchPartition,
+    ) -> Part {
         let wire = FetchRequest::default().with_max_bytes(1 << 20).with_topics(vec![
             FetchTopic::default()
                 .with_topic(TopicName(StrBytes::from_string(topic.to_owned())))
                 .with_partitions(vec![partition]),
         ]);
-        // Before version 11 only leaders answer.
-        let request = self.send::<fetch::Api>(broker, 10, wire);
+        let request = self.send::<fetch::Api>(broker, version, wire);
         let Some(Some(Response::Fetch(plan))) = self.late.remove(&request) else {
             panic!("no fetch");
         };
-        let part = plan.parts.into_iter().next().unwrap();
-        if let Some(error) = part.error {
-            return Err(error.code());
-        }
-        Ok(values(&part.slice.unwrap().read().unwrap()))
+        plan.parts.into_iter().next().unwrap()
     }
 
     /// Values in a broker's own log, committed or not.

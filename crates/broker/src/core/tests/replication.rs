@@ -1,6 +1,7 @@
 //! What survives which death, and who leads afterwards.
 
 use kafka_protocol::ResponseError;
+use kafka_protocol::messages::fetch_request::FetchPartition;
 
 use super::Lab;
 use crate::core::brokers::Command::{Kill, PauseReplication, ResumeReplication, Start, Stop};
@@ -223,4 +224,59 @@ fn a_topic_deleted_while_a_broker_is_down_is_gone_when_it_is_back() {
     lab.command(2, Start);
     assert_eq!(lab.log(2, "t"), ["new"]);
     assert_eq!(lab.partition("t").isr, [1, 2]);
+}
+
+#[test]
+fn a_newer_client_may_read_from_a_follower_and_is_told_of_another_epoch() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut lab = lab(&folder);
+    lab.topic("t", &[1, 2], &[]);
+    assert_eq!(lab.produced(1, "t", -1, "a"), 0);
+    let ask = || FetchPartition::default().with_partition_max_bytes(1 << 20);
+    let part = lab.fetch(2, 12, "t", ask());
+    assert_eq!((part.error, part.high_watermark), (None, 1));
+    assert!(!part.slice.unwrap().is_empty());
+    lab.command(1, Stop);
+    let old = lab.fetch(2, 12, "t", ask().with_current_leader_epoch(0));
+    assert_eq!(old.error, Some(ResponseError::FencedLeaderEpoch));
+    let new = lab.fetch(2, 12, "t", ask().with_current_leader_epoch(2));
+    assert_eq!(new.error, Some(ResponseError::UnknownLeaderEpoch));
+    assert_eq!(lab.produced(2, "t", -1, "b"), 0);
+    let ahead = ask().with_fetch_offset(2).with_last_fetched_epoch(0);
+    let diverging = lab.fetch(2, 12, "t", ahead).diverging.unwrap();
+    assert_eq!((diverging.leader_epoch, diverging.end_offset), (0, 1));
+    let equal = ask().with_fetch_offset(1).with_last_fetched_epoch(0);
+    assert!(lab.fetch(2, 12, "t", equal).diverging.is_none());
+}
+
+#[test]
+fn a_log_longer_than_a_round_is_copied_in_several() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut lab = lab(&folder);
+    lab.topic("t", &[1, 2], &[]);
+    lab.command(2, Stop);
+    let large = "x".repeat(900_000);
+    for _ in 0..25 {
+        assert_eq!(lab.produced(1, "t", 1, &large), 0);
+    }
+    lab.command(2, Start);
+    assert_eq!(lab.partition("t").isr, [1, 2]);
+    assert_eq!(lab.partition("t").logs[&2].log.end_offset(), 25);
+}
+
+#[test]
+fn records_deleted_on_the_leader_are_deleted_on_followers() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut lab = lab(&folder);
+    lab.topic("t", &[1, 2], &[]);
+    for value in ["a", "b", "c"] {
+        assert_eq!(lab.produced(1, "t", -1, value), 0);
+    }
+    let topic = lab.core.topics.get_mut("t").unwrap();
+    let id = topic.id;
+    let leader = topic.partitions[0].led_by_mut(1).unwrap();
+    leader.log.delete_records_before(2, 3).unwrap();
+    lab.core.appended(id, 0);
+    lab.pass(0);
+    assert_eq!(lab.partition("t").logs[&2].log.start_offset(), 2);
 }
