@@ -3,6 +3,7 @@
 mod groups;
 mod moving;
 mod replication;
+mod transactions;
 
 use std::collections::BTreeMap;
 use std::path::Path;

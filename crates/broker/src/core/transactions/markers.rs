@@ -33,7 +33,7 @@ impl Core {
             producer_epoch: entry.current.producer.epoch,
             marker: EndTxnMarker {
                 commit: *outcome == Outcome::Commit,
-                coordinator_epoch: transactions.loaded.get(&entry.partition).copied().unwrap_or(0),
+                coordinator_epoch: super::loaded_epoch(&transactions.loaded, entry.partition).unwrap_or(0),
             },
             bumps_epoch: entry.current.version.bumps_epoch(),
         };

@@ -47,8 +47,8 @@ struct Entry {
 #[derive(Default)]
 pub(crate) struct Transactions {
     entries: BTreeMap<String, Entry>,
-    /// The leader epoch in which each partition was read.
-    loaded: BTreeMap<i32, i32>,
+    /// The leader epoch in which each partition was read, by its index.
+    loaded: Vec<Option<i32>>,
     /// Ids whose transaction is ending.
     completing: BTreeSet<String>,
     acks: Acks,
@@ -360,7 +360,7 @@ impl Core {
         next: Option<Transaction>,
     ) -> Result<(), ResponseError> {
         let Transactions { entries, loaded, .. } = &mut self.transactions;
-        let current = |entry: &&mut Entry| loaded.get(&entry.partition) == Some(&epoch);
+        let current = |entry: &&mut Entry| loaded_epoch(loaded, entry.partition) == Some(epoch);
         let Some(entry) = entries.get_mut(id).filter(current) else {
             return Err(ResponseError::NotCoordinator);
         };
@@ -426,23 +426,25 @@ impl Core {
 
     /// Reads the partitions of `__transaction_state` that have a new leader, and forgets those of the old one.
     fn load_transactions(&mut self) {
+        let partitions = self
+            .topics
+            .get(TRANSACTIONS_TOPIC)
+            .map_or(&[][..], |t| &t.partitions);
+        let loaded = &mut self.transactions.loaded;
+        loaded.resize(loaded.len().max(partitions.len()), None);
         let mut changed: Vec<(i32, Option<i32>)> = Vec::new();
-        if let Some(topic) = self.topics.get(TRANSACTIONS_TOPIC) {
-            for (index, partition) in (0..).zip(&topic.partitions) {
-                let led = leader_of(partition).map(|_| partition.leader_epoch);
-                if self.transactions.loaded.get(&index).copied() != led {
-                    changed.push((index, led));
-                }
+        for (index, known) in (0..).zip(loaded.iter()) {
+            let partition = partitions.get(index as usize);
+            let led = partition.and_then(|partition| leader_of(partition).map(|_| partition.leader_epoch));
+            if *known != led {
+                changed.push((index, led));
             }
-        } else if !self.transactions.loaded.is_empty() {
-            changed.extend(self.transactions.loaded.keys().map(|index| (*index, None)));
         }
         for (index, led) in changed {
             let transactions = &mut self.transactions;
             transactions.entries.retain(|_, entry| entry.partition != index);
-            transactions.loaded.remove(&index);
-            if let Some(epoch) = led {
-                transactions.loaded.insert(index, epoch);
+            transactions.loaded[index as usize] = led;
+            if led.is_some() {
                 self.read_transactions(index);
             }
             let Transactions {
@@ -487,6 +489,10 @@ impl Core {
             self.insert_transaction(&id, current);
         }
     }
+}
+
+fn loaded_epoch(loaded: &[Option<i32>], partition: i32) -> Option<i32> {
+    loaded.get(partition as usize).copied().flatten()
 }
 
 /// What a coordinator says where its own append failed.
