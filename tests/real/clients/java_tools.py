@@ -191,6 +191,73 @@ def groups(f):
     tell("groups delete unknown", base, "--delete", *group)
 
 
+def consumer_groups(f):
+    """The consumer protocol (KIP-848): the coordinator makes the assignment."""
+    tell = f.tell
+    tell("consumer groups topic", "kafka-topics", "--create", "--topic", "@cg", "--partitions", "2", "--config", "retention.ms=-1")
+    f.run("kafka-console-producer", "--topic", f.name("cg"), "--reader-property", "parse.key=true", "--reader-property", "key.separator=:",
+          text="".join(f"d-{i:02}:v{i}\n" for i in range(10)))
+    base, group = "kafka-consumer-groups", ["--group", "@served"]
+
+    def start(name, *more):
+        return f.start("kafka-console-consumer", "--topic", f.name("cg"), "--group", f.name("served"), "--from-beginning", "--consumer-property", "auto.commit.interval.ms=100",
+                       "--consumer-property", "group.protocol=consumer", "--consumer-property", f"client.id={name}", *more)
+
+    def described(*words):
+        said = f.run(base, "--describe", "--group", f.name("served"), *words)
+        # Members make their ids themselves.
+        return [said[0], sorted(re.sub(r"(?<!\S)[\w-]{22}(?!\S)", "ID", line) for line in said[1]), said[2]]
+    members = [start("reader")]
+    try:
+        for _ in range(10):
+            members[0].stdout.readline()
+        f.say("consumer groups describe", until(described, lambda said: sum(re.search(r" \d+ \d+ 0 ", line) is not None for line in said[1]) == 2))
+        f.say("consumer groups describe members", described("--members", "--verbose"))
+        f.say("consumer groups describe state", described("--state", "--verbose"))
+        members.append(start("second", "--consumer-property", "group.instance.id=static", "--consumer-property", "group.remote.assignor=range"))
+        f.say("consumer groups, two members' state", until(lambda: described("--state"), lambda said: "Stable 2" in str(said[1])))
+        f.say("consumer groups, two members", described("--members", "--verbose"))
+        tell("consumer groups reset while it lives", base, "--reset-offsets", *group, "--topic", "@cg", "--to-earliest", "--execute")
+        tell("consumer groups delete while it lives", base, "--delete", *group)
+        tell("consumer groups delete offsets while it lives", base, "--delete-offsets", *group, "--topic", "@cg")
+        for flag in (["--type", "consumer"], ["--type", "classic"], ["--state", "Stable", "--type", "Consumer"], ["--state", "Empty"], ["--type", "wrong"], ["--state", "wrong"]):
+            said = f.run(base, "--list", *flag)
+            f.say(f"consumer groups list {' '.join(flag)}", [said[0], [line for line in said[1] if line.startswith(f.name("served"))], said[2]])
+    finally:
+        for member in members:
+            member.terminate()
+            member.communicate()
+    f.say("consumer groups empty state", until(lambda: described("--state"), lambda said: "Empty 0" in str(said[1])))
+    f.say("consumer groups empty", described())
+    tell("consumer groups reset", base, "--reset-offsets", *group, "--topic", "@cg", "--to-offset", "2", "--execute")
+    tell("consumer groups delete offsets", base, "--delete-offsets", *group, "--topic", "@cg:1")
+    f.say("consumer groups after all that", described())
+    offsets_log(f, "served")
+    tell("consumer groups delete", base, "--delete", *group)
+    offsets_log(f, "served", "deleted")
+
+
+def offsets_log(f, group, when="then"):
+    """What the offsets topic says of a group in the end, as Kafka's own readers understand it."""
+    number = 0
+    for letter in f.name(group):
+        number = (number * 31 + ord(letter)) & 0xFFFFFFFF
+    number = abs(number - (1 << 32) if number >> 31 else number) % 50
+    out = f.run("kafka-log-dirs", "--describe", "--topic-list", "__consumer_offsets")
+    (broker,) = json.loads(next(line for line in out[1] if line.startswith("{")))["brokers"]
+    folder = next(d["logDir"] for d in broker["logDirs"] if d["partitions"])
+    done = subprocess.run([f"{f.home}/bin/kafka-dump-log.sh", "--offsets-decoder", "--files", f"{folder}/__consumer_offsets-{number}/00000000000000000000.log"],
+                          env=f.env, capture_output=True, text=True, timeout=TOOL_S)
+    last = {}
+    for line in done.stdout.splitlines():
+        found = re.search(r"key: (\{.*?\}\}?) payload: (.*)$", line)
+        if found and f.name(group) in found[1]:
+            key = re.sub(r'"[\w-]{22}"', '"ID"', found[1])
+            value = re.sub(r'("metadataHash"|"\w*[tT]imestamp"):-?\d+', r"\1:N", re.sub(r'"[\w-]{22}"', '"ID"', found[2]))
+            last[key] = re.sub(r'"(topicId|memberId)":"[^"]*"', r'"\1":"ID"', value)
+    f.say(f"offsets log of {group}, {when}", sorted(map(list, last.items())))
+
+
 def verifiable(f):
     tell = f.tell
     tell("api-versions", "kafka-broker-api-versions")
@@ -300,7 +367,7 @@ def part(name):
 
 
 if __name__ == "__main__":
-    wanted = [p for p in (groups, records, transactions, topics, configs, verifiable) if len(sys.argv) < 4 or p.__name__ in sys.argv[3:]]
+    wanted = [p for p in (consumer_groups, groups, records, transactions, topics, configs, verifiable) if len(sys.argv) < 4 or p.__name__ in sys.argv[3:]]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for facts, took in pool.map(part, wanted):
             for fact in facts.facts:

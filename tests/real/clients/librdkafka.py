@@ -377,6 +377,43 @@ def simple(f, topic, described):
     c.close()
 
 
+def served(f):
+    """Consumer groups (KIP-848), and the way from the classic protocol to them and back."""
+    f.create("served", 4)
+    f.produce("served", [{"value": str(i), "partition": i % 4} for i in range(20)])
+    topic = f.name("served")
+
+    def listed(group):
+        return sorted([g.group_id, g.state.name, g.type.name] for g in f.admin.list_consumer_groups().result(DEADLINE_S).valid if g.group_id == f.name(group))
+
+    def member(group, client, **config):
+        c = f.consumer(group, client_id=client, **config)
+        c.subscribe([topic])
+        return c
+    a = member("served", "a", group_protocol="consumer")
+    f.ask("served: one member", lambda: polled([a], [4]))
+    f.ask("served: listed", lambda: until(lambda: listed("served"), lambda g: g and g[0][1] == "STABLE"))
+    b = member("served", "b", group_protocol="consumer", group_remote_assignor="range")
+    f.ask("served: two members", lambda: polled([a, b], [2, 2]))
+    f.ask("served: commit", lambda: [[p.partition, p.offset] for p in a.commit(offsets=[TopicPartition(topic, assigned(a)[0][1], 3)], asynchronous=False)][0][1:])
+    f.ask("served: committed", lambda: sorted(p.offset for p in a.committed([TopicPartition(topic, n) for n in range(4)], timeout=DEADLINE_S)))
+    b.close()
+    f.ask("served: one has left", lambda: polled([a], [4]))
+    a.close()
+    f.ask("served: empty", lambda: until(lambda: listed("served"), lambda g: g and g[0][1] == "EMPTY"))
+    c = member("served", "c", partition_assignment_strategy="range")
+    f.ask("served: a classic member in the empty group", lambda: [polled([c], [4]), until(lambda: listed("served"), lambda g: g and g[0][1] == "STABLE")])
+    d = member("served", "d", group_protocol="consumer")
+    f.ask("served: a consumer beside it", lambda: [polled([c, d], [2, 2]), until(lambda: listed("served"), lambda g: g and g[0][1] == "STABLE")])
+    d.close()
+    f.ask("served: the classic member alone", lambda: [polled([c], [4]), until(lambda: listed("served"), lambda g: g and g[0][1] == "STABLE")])
+    c.close()
+    e = f.consumer("served-by-pattern", group_protocol="consumer")
+    e.subscribe(["^" + f.prefix + "serve.*"])
+    f.ask("served: by an expression", lambda: polled([e], [4]))
+    e.close()
+
+
 def resumed(f, topic):
     got = []
     for _ in range(2):
@@ -554,5 +591,5 @@ def pattern(f):
 
 if __name__ == "__main__":
     facts = Rdkafka()
-    for part in (cluster, topics, configs, produce, consume, delete_records, groups, transactions):
+    for part in (cluster, topics, configs, produce, consume, delete_records, groups, served, transactions):
         part(facts)

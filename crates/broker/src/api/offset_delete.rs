@@ -68,19 +68,16 @@ impl Handler for Api {
                 .with_partitions(partitions)
         });
         let topics = topics.collect();
-        match core.forget_offsets(&call.group_id, &gone) {
-            Err(refusal) => refuse(refusal.error),
-            Ok(()) => {
-                let response = OffsetDeleteResponse::default().with_topics(topics);
-                let refused =
-                    OffsetDeleteResponse::default().with_error_code(ResponseError::NotCoordinator.code());
-                core.answer_when_safe(
-                    caller,
-                    &call.group_id,
-                    Response::message(response),
-                    Response::message(refused),
-                )
-            }
+        if let Err(refusal) = core.forget_offsets(&call.group_id, &gone) {
+            return refuse(refusal.error);
         }
+        let response = OffsetDeleteResponse::default().with_topics(topics);
+        let refused = OffsetDeleteResponse::default().with_error_code(ResponseError::NotCoordinator.code());
+        core.answer_when_safe(
+            caller,
+            &call.group_id,
+            Response::message(response),
+            Response::message(refused),
+        )
     }
 }

@@ -152,7 +152,7 @@ fn commit(
         Ok(appended) => {
             let caller = caller.clone();
             core.when_replicated(appended, move |core, result| {
-                answer(core, &caller, topics, result)
+                answer(core, &caller, topics, result);
             });
         }
     }

@@ -199,16 +199,13 @@ impl super::Core {
 
     /// A member asks for its assignment.
     pub(crate) fn sync_group(&mut self, broker: i32, group: &str, sync: &Sync) {
-        let refused = match self.check_group(broker, group) {
-            Err(error) => Some(error),
-            Ok(()) => {
-                let done = self.with_group(group, |state, cx| match &mut state.kind {
-                    Kind::Classic(classic) => classic.sync(cx, sync),
-                    Kind::Consumer(consumer) => consumer.sync_classic(cx, sync),
-                });
-                done.is_none().then_some(ResponseError::UnknownMemberId)
-            }
-        };
+        let refused = self.check_group(broker, group).err().or_else(|| {
+            let done = self.with_group(group, |state, cx| match &mut state.kind {
+                Kind::Classic(classic) => classic.sync(cx, sync),
+                Kind::Consumer(consumer) => consumer.sync_classic(cx, sync),
+            });
+            done.is_none().then_some(ResponseError::UnknownMemberId)
+        });
         if let Some(error) = refused {
             let response = sync_group::respond(Synced::refused(error));
             self.reply(sync.asker.request, Response::message(response));
@@ -411,12 +408,17 @@ impl super::Core {
     }
 
     /// Forgets offsets that nobody has used for `offsets.retention.minutes`, and groups without members that have none
-    /// left (KIP-211).
+    /// left (KIP-211); looks every `offsets.retention.check.interval.ms`.
     pub(crate) fn expire_offsets(&mut self) {
-        let minutes = self
-            .configs
-            .number(self.first_broker(), "offsets.retention.minutes");
-        let mut expired: Vec<(String, Vec<(String, i32)>, bool)> = Vec::new();
+        let broker = self.first_broker();
+        let interval_ms = self.configs.number(broker, "offsets.retention.check.interval.ms");
+        let checked_ms = *self.groups.checked_ms.get_or_insert(self.now_ms);
+        if self.now_ms < checked_ms + interval_ms {
+            return;
+        }
+        self.groups.checked_ms = Some(self.now_ms);
+        let minutes = self.configs.number(broker, "offsets.retention.minutes");
+        let mut expired: Vec<Expired> = Vec::new();
         for group in self.groups.by_id.values() {
             let pending = &self.transactions.pending_offsets;
             let old = |topic: &str, partition: i32, committed: &Committed| {
@@ -434,10 +436,14 @@ impl super::Core {
             let all = gone.len() == group.offsets.iter().count();
             let whole = all && group.is_empty() && !pending.has_group(&group.id);
             if !gone.is_empty() || whole {
-                expired.push((group.id.clone(), gone, whole));
+                expired.push(Expired {
+                    group: group.id.clone(),
+                    gone,
+                    whole,
+                });
             }
         }
-        for (group, gone, whole) in expired {
+        for Expired { group, gone, whole } in expired {
             let done = if whole {
                 self.delete_group(&group)
             } else {
@@ -460,6 +466,14 @@ impl super::Core {
         self.reply_when_safe(group, caller.request, response, refused);
         Answer::Later
     }
+}
+
+/// What of a group is too old.
+struct Expired {
+    group: String,
+    gone: Vec<(String, i32)>,
+    /// The group goes with its last offset.
+    whole: bool,
 }
 
 /// The records that remove offsets.

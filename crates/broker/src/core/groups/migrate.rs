@@ -47,7 +47,7 @@ impl Group {
 
     /// The last member of the consumer protocol was a static one, and is back with the classic protocol.
     fn downgrade_by_join(&mut self, cx: &mut Cx, join: &Join, rebalance: bool) {
-        self.to_classic(cx, &[]);
+        self.turn_classic(cx, &[]);
         let Kind::Classic(classic) = &mut self.kind else {
             return;
         };
@@ -61,13 +61,13 @@ impl Group {
 
     /// The last member of the consumer protocol has left.
     pub(super) fn become_classic(&mut self, cx: &mut Cx, gone: &[String]) {
-        self.to_classic(cx, gone);
+        self.turn_classic(cx, gone);
         if let Kind::Classic(classic) = &mut self.kind {
             classic.prepare_rebalance(cx);
         }
     }
 
-    fn to_classic(&mut self, cx: &mut Cx, gone: &[String]) {
+    fn turn_classic(&mut self, cx: &mut Cx, gone: &[String]) {
         let Kind::Consumer(consumer) = &self.kind else {
             return;
         };

@@ -354,6 +354,8 @@ impl CommitCheck {
 #[derive(Debug, Default)]
 pub(crate) struct Groups {
     pub(crate) by_id: BTreeMap<String, Group>,
+    /// When offsets were last looked at for their age.
+    pub(crate) checked_ms: Option<i64>,
     /// Answers that wait until what they rest on is safe.
     pub(crate) waiting: Unsafe,
 }
@@ -403,7 +405,7 @@ impl Groups {
                 state.kind = Kind::Classic(Classic::revive(&group, &saved));
             }
             Saved::Group { group, saved: None } => {
-                self.retire(&group, |kind| matches!(kind, Kind::Classic(_)))
+                self.retire(&group, |kind| matches!(kind, Kind::Classic(_)));
             }
             Saved::Epoch { group, epoch: None } => {
                 self.retire(&group, |kind| matches!(kind, Kind::Consumer(_)));

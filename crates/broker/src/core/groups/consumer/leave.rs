@@ -41,7 +41,7 @@ impl Group {
                 }
             }
         }
-        self.fence(cx, &[beat.member.clone()]);
+        self.fence(cx, std::slice::from_ref(&beat.member));
         Ok(answer)
     }
 
@@ -95,7 +95,9 @@ impl Consumer {
         current.revoking = Owned::new();
         for epochs in current.assigned.values_mut() {
             // Whatever it commits when it is back under a new id is its to commit.
-            epochs.values_mut().for_each(|epoch| *epoch = 0);
+            for epoch in epochs.values_mut() {
+                *epoch = 0;
+            }
         }
         self.put_current(cx, id, current);
     }

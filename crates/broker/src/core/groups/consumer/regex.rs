@@ -126,7 +126,7 @@ impl Consumer {
             let topics: BTreeSet<String> = names
                 .iter()
                 .filter(|name| !is_internal(name) && program.is_match(name))
-                .map(|name| name.to_string())
+                .map(ToString::to_string)
                 .collect();
             let before = self.regexes.get(&regex).map(|r| &r.topics);
             changed |= before.unwrap_or(&BTreeSet::new()) != &topics;
