@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -72,15 +73,16 @@ pub fn read<T: DeserializeOwned + JsonSchema>(
             text,
             file,
             first_line,
+            breaks: breaks(text),
         },
-        root: schemars::schema_for!(T).to_value(),
+        root: schema::<T>(),
         problems: Vec::new(),
         lines: BTreeMap::new(),
     };
     if !errors.is_empty() {
         return Err(reader.source.syntax(&errors));
     }
-    let schema = reader.root.clone();
+    let schema = Arc::clone(&reader.root);
     reader.table(table.get_ref(), &table.span(), &schema, "");
     if !reader.problems.is_empty() {
         reader.problems.sort_by_key(|problem| {
@@ -133,6 +135,24 @@ pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
+/// The schema of a type. A course has hundreds of texts of a few types: each schema is made once.
+fn schema<T: JsonSchema>() -> Arc<Value> {
+    static MADE: Mutex<BTreeMap<String, Arc<Value>>> = Mutex::new(BTreeMap::new());
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    let schema = made
+        .entry(T::schema_id().into_owned())
+        .or_insert_with(|| Arc::new(schemars::schema_for!(T).to_value()));
+    Arc::clone(schema)
+}
+
+/// The offsets of all line ends.
+fn breaks(text: &str) -> Vec<usize> {
+    text.bytes()
+        .enumerate()
+        .filter_map(|(at, byte)| (byte == b'\n').then_some(at))
+        .collect()
+}
+
 /// Lines before `offset`.
 fn line_in(text: &str, offset: usize) -> usize {
     text.as_bytes()
@@ -146,11 +166,13 @@ struct Source<'a> {
     text: &'a str,
     file: &'a Path,
     first_line: usize,
+    /// Where its lines end, so that a place is found without reading the text again.
+    breaks: Vec<usize>,
 }
 
 impl Source<'_> {
     fn line(&self, span: &Range<usize>) -> usize {
-        self.first_line + line_in(self.text, span.start)
+        self.first_line + self.breaks.partition_point(|end| *end < span.start)
     }
 
     fn problem(&self, span: Option<Range<usize>>, what: impl Into<String>) -> Problem {
@@ -184,7 +206,7 @@ impl Source<'_> {
 
 struct Reader<'a> {
     source: Source<'a>,
-    root: Value,
+    root: Arc<Value>,
     problems: Vec<Problem>,
     lines: BTreeMap<String, usize>,
 }
@@ -200,7 +222,7 @@ impl Reader<'_> {
     }
 
     fn table(&mut self, table: &DeTable<'_>, span: &Range<usize>, schema: &Value, path: &str) {
-        let root = self.root.clone();
+        let root = Arc::clone(&self.root);
         let schema = Self::resolve(schema, &root);
         let empty = serde_json::Map::new();
         let properties = schema
@@ -244,7 +266,7 @@ impl Reader<'_> {
             if table.keys().any(|key| key.get_ref() == name) {
                 continue;
             }
-            let root = self.root.clone();
+            let root = Arc::clone(&self.root);
             let property = Self::resolve(&schema["properties"][name], &root);
             let (of, span) = if path.is_empty() {
                 (String::new(), None)
@@ -258,7 +280,7 @@ impl Reader<'_> {
     }
 
     fn value(&mut self, value: &Spanned<DeValue<'_>>, schema: &Value, name: &str, path: &str) {
-        let root = self.root.clone();
+        let root = Arc::clone(&self.root);
         let schema = Self::resolve(schema, &root);
         let alternatives = schema
             .get("anyOf")
