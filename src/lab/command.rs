@@ -222,12 +222,13 @@ fn confirmed(home: &Home) -> Outcome<bool> {
     if !io::stdin().is_terminal() {
         return Ok(true);
     }
+    eprintln!(
+        "This deletes every topic, record and job of the lab in {}. Progress and badges stay.",
+        home.path().display()
+    );
     let asked = Confirm::new()
         .wait_for_newline(true)
-        .with_prompt(format!(
-            "Delete every topic, record and job of the lab in {}? Progress and badges stay",
-            home.path().display()
-        ))
+        .with_prompt("Delete them?")
         .default(false)
         .interact_opt();
     asked.map(|answer| answer.unwrap_or(false)).map_err(|error| {

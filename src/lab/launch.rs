@@ -417,9 +417,11 @@ fn port_wish(request: &UpRequest, last: Option<&Choice>) -> PortWish {
 }
 
 fn ask_for_embedded() -> Outcome<bool> {
+    // A question of more than a line would be drawn again below itself.
+    eprintln!("The embedded cluster needs nothing and has the same exercises.");
     let asked = Confirm::new()
         .wait_for_newline(true)
-        .with_prompt("Go on with the embedded cluster? It needs nothing and has the same exercises")
+        .with_prompt("Go on with the embedded cluster?")
         .default(true)
         .interact_opt();
     asked.map(|answer| answer.unwrap_or(false)).map_err(given_up)
