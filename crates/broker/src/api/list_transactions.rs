@@ -19,10 +19,10 @@ use crate::core::{Caller, Core};
 
 pub(crate) struct Api;
 
-/// A request with its pattern compiled; nothing where that is no pattern.
+/// A request with its pattern compiled, where there is one.
 pub(crate) struct Call {
     wire: ListTransactionsRequest,
-    pattern: Option<Option<Regex>>,
+    pattern: Result<Option<Regex>, regex::Error>,
 }
 
 impl Handler for Api {
@@ -38,16 +38,14 @@ impl Handler for Api {
 
     fn prepare(wire: Self::Wire, _version: i16, _aside: &Aside) -> Self::Call {
         let pattern = wire.transactional_id_pattern.as_ref().filter(|p| !p.is_empty());
-        let pattern = match pattern.map(|pattern| Regex::new(&format!("^(?:{pattern})$"))) {
-            None => Some(None),
-            Some(Ok(pattern)) => Some(Some(pattern)),
-            Some(Err(_)) => None,
-        };
+        let pattern = pattern
+            .map(|pattern| Regex::new(&format!("^(?:{pattern})$")))
+            .transpose();
         Call { wire, pattern }
     }
 
     fn handle(core: &mut Core, caller: &Caller, call: Self::Call) -> Answer {
-        let Some(pattern) = call.pattern else {
+        let Ok(pattern) = call.pattern else {
             let error = ResponseError::InvalidRegularExpression;
             return Answer::message(ListTransactionsResponse::default().with_error_code(error.code()));
         };
