@@ -252,8 +252,25 @@ fn data_folder(wanted: Option<PathBuf>) -> Result<(PathBuf, Option<tempfile::Tem
     Ok((folder.path().to_owned(), Some(folder)))
 }
 
-/// One listener a broker, with the port that it has.
+/// How often a row of free ports is looked for.
+const ROWS_TRIED: usize = 20;
+
+/// One listener a broker, with the port that it has. Ports follow each other, so that a cluster that is started again on
+/// its first port has all of them again; only where no such row is free any port will do.
 fn bind_all(first: u16, brokers: u32) -> Result<BTreeMap<i32, (u16, TcpListener)>, StartError> {
+    if first == 0 && brokers > 1 {
+        for _ in 0..ROWS_TRIED {
+            // Not held while the row is bound: somebody else may be quicker, and then there is a next one.
+            let free = bind(0)?.local_addr().map_or(0, |address| address.port());
+            if let Ok(row) = bind_row(free, brokers) {
+                return Ok(row);
+            }
+        }
+    }
+    bind_row(first, brokers)
+}
+
+fn bind_row(first: u16, brokers: u32) -> Result<BTreeMap<i32, (u16, TcpListener)>, StartError> {
     let mut listeners = BTreeMap::new();
     for at in 0..brokers {
         // At most MAX_BROKERS, so it fits.

@@ -132,6 +132,12 @@ fn a_killed_broker_is_missed_when_its_session_is_over() {
     create(&cluster, "t", 3);
     let producer: BaseProducer = client(&cluster).set("acks", "all").create().unwrap();
     send(&producer, "t", 0..10);
+    let ports = |cluster: &Cluster| cluster.brokers().iter().map(|b| b.port).collect::<Vec<_>>();
+    let before = ports(&cluster);
+    assert!(before.is_sorted_by(|a, b| a + 1 == *b), "{before:?}");
+    cluster.kill_broker(2).unwrap();
+    cluster.start_broker(2).unwrap();
+    assert_eq!(ports(&cluster), before);
     cluster.kill_broker(2).unwrap();
     cluster.advance(Duration::from_secs(9));
     send(&producer, "t", 10..20);

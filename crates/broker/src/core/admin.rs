@@ -295,6 +295,11 @@ impl super::Core {
             for replica in topic.partitions.iter_mut().flat_map(|p| p.logs.values_mut()) {
                 replica.log.set_config(log_config.clone());
             }
+            // With another `min.insync.replicas`, more or less is committed.
+            let (id, partitions) = (topic.id, topic.partitions.iter().enumerate());
+            let several = partitions.filter(|(_, partition)| !partition.is_sole());
+            self.unsettled
+                .extend(several.map(|(index, _)| (id, index as i32)));
         }
         self.publish_rules(name);
     }

@@ -377,6 +377,10 @@ impl super::Core {
     /// Partitions go back to their preferred leaders, where these are in sync.
     pub(super) fn balance(&mut self) {
         self.balance_is_watched = false;
+        // Somebody may have allowed unclean elections in the meantime.
+        if let Err(refusal) = self.elect_leaderless() {
+            tracing::warn!(?refusal, "partitions without a leader got none");
+        }
         let mut changes: Vec<(Key, Standing)> = Vec::new();
         let mut left = None;
         for topic in self.topics.iter() {

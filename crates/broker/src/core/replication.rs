@@ -271,7 +271,9 @@ impl super::Core {
         }
         let more = partition.replicate(now_ms, fetches);
         let isr = partition.wanted_isr(now_ms, max_lag_ms, |id| joins(id) && fetches(id));
-        if isr != partition.isr {
+        // With a smaller `min.insync.replicas` the ISR may be enough: what it commits, those who left it don't have.
+        let elr_ends = !partition.elr.is_empty() && isr.len() >= min_in_sync;
+        if isr != partition.isr || elr_ends {
             let mut wish = partition.wish(Election::Online);
             wish.isr = isr;
             let next = partition.decide(wish, min_in_sync, joins);

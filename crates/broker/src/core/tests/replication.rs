@@ -280,3 +280,27 @@ fn records_deleted_on_the_leader_are_deleted_on_followers() {
     lab.pass(0);
     assert_eq!(lab.partition("t").logs[&2].log.start_offset(), 2);
 }
+
+#[test]
+fn what_a_changed_configuration_allows_happens() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut lab = lab(&folder);
+    lab.topic("t", &[1, 2], &[("min.insync.replicas", "2")]);
+    lab.command(2, Stop);
+    assert_eq!(lab.produced(1, "t", 1, "a"), 0);
+    assert_eq!(lab.read(1, "t").unwrap(), Vec::<String>::new());
+    let set = |lab: &mut Lab, name: &str, value: &str| {
+        let configs = [(name.to_owned(), value.to_owned())].into();
+        lab.core.set_topic_configs("t", configs).unwrap();
+        lab.pass(0);
+    };
+    set(&mut lab, "min.insync.replicas", "1");
+    assert_eq!(lab.read(1, "t").unwrap(), ["a"]);
+
+    lab.command(1, Stop);
+    lab.command(2, Start);
+    set(&mut lab, "unclean.leader.election.enable", "true");
+    assert_eq!(lab.partition("t").leader, -1);
+    lab.pass(300_000);
+    assert_eq!(lab.partition("t").leader, 2);
+}
