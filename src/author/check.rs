@@ -13,7 +13,7 @@ use crate::check::setup;
 use crate::course::load::{self, Loaded};
 use crate::course::{Course, Exercise, Files, Need};
 use crate::home::Home;
-use crate::lab::{LabClient, Temporary};
+use crate::lab::{BackendKind, LabClient, Temporary};
 use crate::problem::{Exit, Outcome, Problem};
 use crate::quiz::{self, Bank};
 
@@ -182,13 +182,34 @@ impl Labs {
         })
     }
 
-    /// Where this exercise is played: in the running lab under a prefix; in a lab of our own where none runs, and
-    /// for jobs, whose topics can't have a prefix.
+    /// Where this exercise is played: in the running lab under a prefix; in a lab of our own where none runs, for jobs,
+    /// whose topics can't have a prefix, and where the learner's own brokers or clock would be touched.
     fn stage(&mut self, exercise: &Exercise) -> Outcome<&Stage> {
-        let needs_own = self.running.is_none() || exercise.needs.contains(&Need::Jobs);
+        let brokers = u16::try_from(exercise.brokers).unwrap_or(1).max(1);
+        let embedded = |stage: &Stage| {
+            let lab = stage.lab.as_ref();
+            lab.is_some_and(|lab| lab.backend() == BackendKind::Embedded)
+        };
+        let touches = touches_the_cluster(exercise);
+        let needs_own = exercise.needs.contains(&Need::Jobs)
+            || self.running.as_ref().is_none_or(|stage| {
+                embedded(stage)
+                    && (touches
+                        || stage
+                            .lab
+                            .as_ref()
+                            .is_some_and(|lab| lab.brokers_configured() < usize::from(brokers)))
+            });
         if needs_own {
+            if self
+                .own
+                .as_ref()
+                .is_some_and(|(_, lab)| lab.client().brokers_configured() < usize::from(brokers))
+            {
+                self.own = None;
+            }
             if self.own.is_none() && self.no_own.is_none() {
-                match Temporary::start() {
+                match Temporary::start(brokers) {
                     Ok(lab) => self.own = Some((own_stage(&lab), lab)),
                     Err(problem) => self.no_own = Some(problem),
                 }
@@ -203,6 +224,13 @@ impl Labs {
             (None, None) => Err(Problem::new("no lab runs").exit(Exit::NoLab)),
         }
     }
+}
+
+/// Whether an exercise does more to a cluster than its clients can.
+fn touches_the_cluster(exercise: &Exercise) -> bool {
+    let of_steps = exercise.steps.iter().flat_map(|step| &step.setup.needs);
+    let mut needs = exercise.needs.iter().chain(of_steps);
+    needs.any(|need| *need != Need::Jobs)
 }
 
 fn own_stage(lab: &Temporary) -> Stage {

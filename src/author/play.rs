@@ -13,7 +13,7 @@ use crate::check::{self, CheckContext, CheckResult, JobFacts, JobSource, setup};
 use crate::course::model::Wrong;
 use crate::course::{Course, Exercise, Need, Script, Step};
 use crate::kafka::{Admin, Target};
-use crate::lab::LabClient;
+use crate::lab::{BrokerVerb, LabClient};
 use crate::problem::{Exit, Outcome, Problem};
 use crate::tools::background::Background;
 use crate::tools::txn::TxnDesk;
@@ -159,6 +159,7 @@ impl<'a> Run<'a> {
     fn end(mut self) -> Outcome<()> {
         self.txn.end_all();
         self.background.stop_all(FAREWELL);
+        self.heal()?;
         if let Some(lab) = self.lab {
             let names = setup::names(self.exercise);
             for job in lab.jobs().unwrap_or_default() {
@@ -181,6 +182,26 @@ impl<'a> Run<'a> {
             ..setup::Names::default()
         };
         setup::clean(&all, &self.target).map(drop)
+    }
+
+    /// All brokers are up and no fault is in force: the next play begins as this one did.
+    fn heal(&self) -> Outcome<()> {
+        let Some(lab) = self.lab else { return Ok(()) };
+        let can = lab.capabilities();
+        if can.faults && !lab.faults()?.is_empty() {
+            lab.clear_faults()?;
+        }
+        if can.start_broker {
+            for broker in lab.status()?.brokers {
+                if !broker.up {
+                    lab.broker(broker.id, BrokerVerb::Start)?;
+                }
+                if can.pause_replication {
+                    lab.broker(broker.id, BrokerVerb::ResumeReplication)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn open(&mut self, step: &Step) -> Outcome<()> {

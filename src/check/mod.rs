@@ -4,6 +4,7 @@
 //! checks asks the cluster for its topics, groups and jobs once. Every wait has an end.
 
 mod answer;
+mod broker;
 mod context;
 mod group;
 mod job;
@@ -98,6 +99,7 @@ pub fn evaluate(check: &Check, context: &mut CheckContext) -> CheckResult {
         CheckKind::Topic(check) => topic::look(check, context),
         CheckKind::Records(check) => records::look(check, context),
         CheckKind::Group(check) => group::look(check, context),
+        CheckKind::Broker(check) => broker::look(check, context),
         CheckKind::Job(check) => job::look(check, context),
         CheckKind::Rows(check) => rows::look(check, context),
         CheckKind::Answer(check) => answer::look(check, context),

@@ -17,6 +17,13 @@ pub fn label(check: &Check) -> String {
         CheckKind::Topic(check) => topic(check),
         CheckKind::Records(check) => records(check),
         CheckKind::Group(check) => group(check),
+        CheckKind::Broker(check) => {
+            format!(
+                "broker {} is {}",
+                check.broker,
+                if check.up { "up" } else { "down" }
+            )
+        }
         CheckKind::Job(check) => job(check),
         CheckKind::Rows(check) => rows(check),
         CheckKind::Answer(AnswerCheck { answer, .. }) => answer.clone(),

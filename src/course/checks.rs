@@ -25,6 +25,8 @@ pub enum CheckKind {
     Records(RecordsCheck),
     /// `group = …`
     Group(GroupCheck),
+    /// `broker = …`
+    Broker(BrokerCheck),
     /// `job = …`
     Job(JobCheck),
     /// `rows = …`
@@ -34,7 +36,7 @@ pub enum CheckKind {
 }
 
 /// The keys that name a check's subject.
-pub const SUBJECTS: &[&str] = &["topic", "records", "group", "job", "rows", "answer"];
+pub const SUBJECTS: &[&str] = &["topic", "records", "group", "broker", "job", "rows", "answer"];
 
 /// A topic exists, and looks like this.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -157,6 +159,20 @@ pub struct GroupCheck {
     pub tip: Option<String>,
 }
 
+/// A broker is up, or down.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct BrokerCheck {
+    /// Its id.
+    pub broker: i32,
+    /// Whether the cluster names it among its brokers.
+    pub up: bool,
+    /// The line with the box, if the lab's own wording is not right.
+    pub label: Option<String>,
+    /// Added to what a failing check says.
+    pub tip: Option<String>,
+}
+
 /// A job is in this state.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -257,6 +273,7 @@ impl CheckKind {
             Self::Topic(check) => check.label.as_deref(),
             Self::Records(check) => check.label.as_deref(),
             Self::Group(check) => check.label.as_deref(),
+            Self::Broker(check) => check.label.as_deref(),
             Self::Job(check) => check.label.as_deref(),
             Self::Rows(check) => check.label.as_deref(),
             Self::Answer(check) => check.label.as_deref(),
@@ -269,6 +286,7 @@ impl CheckKind {
             Self::Topic(check) => check.tip.as_deref(),
             Self::Records(check) => check.tip.as_deref(),
             Self::Group(check) => check.tip.as_deref(),
+            Self::Broker(check) => check.tip.as_deref(),
             Self::Job(check) => check.tip.as_deref(),
             Self::Rows(check) => check.tip.as_deref(),
             Self::Answer(check) => check.tip.as_deref(),
@@ -281,6 +299,7 @@ impl CheckKind {
             Self::Topic(check) => (&mut check.label, &mut check.tip),
             Self::Records(check) => (&mut check.label, &mut check.tip),
             Self::Group(check) => (&mut check.label, &mut check.tip),
+            Self::Broker(check) => (&mut check.label, &mut check.tip),
             Self::Job(check) => (&mut check.label, &mut check.tip),
             Self::Rows(check) => (&mut check.label, &mut check.tip),
             Self::Answer(check) => (&mut check.label, &mut check.tip),

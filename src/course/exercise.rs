@@ -9,7 +9,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::course::checks::{
-    AnswerCheck, Check, CheckKind, GroupCheck, JobCheck, RecordsCheck, RowsCheck, SUBJECTS, TopicCheck,
+    AnswerCheck, BrokerCheck, Check, CheckKind, GroupCheck, JobCheck, RecordsCheck, RowsCheck, SUBJECTS,
+    TopicCheck,
 };
 use crate::course::files::safe_path;
 use crate::course::located::{self, did_you_mean};
@@ -446,7 +447,7 @@ impl Reader<'_> {
     fn check(&mut self, content: &str, line: usize) {
         let keys = located::keys(content, line);
         // In a check of a group or an answer, `topic` is a detail; the subject is the one that leads.
-        let subject = ["records", "group", "job", "rows", "answer", "topic"]
+        let subject = ["records", "group", "broker", "job", "rows", "answer", "topic"]
             .into_iter()
             .find(|subject| keys.iter().any(|(key, _)| key == subject));
         let at = line - 1;
@@ -454,6 +455,7 @@ impl Reader<'_> {
             Some("topic") => self.toml::<TopicCheck>(content, at).map(CheckKind::Topic),
             Some("records") => self.toml::<RecordsCheck>(content, at).map(CheckKind::Records),
             Some("group") => self.toml::<GroupCheck>(content, at).map(CheckKind::Group),
+            Some("broker") => self.toml::<BrokerCheck>(content, at).map(CheckKind::Broker),
             Some("job") => self.toml::<JobCheck>(content, at).map(CheckKind::Job),
             Some("rows") => self.toml::<RowsCheck>(content, at).map(CheckKind::Rows),
             Some("answer") => self.toml::<AnswerCheck>(content, at).map(CheckKind::Answer),

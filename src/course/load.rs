@@ -337,7 +337,7 @@ fn check_names(check: &Check, say: Say<'_>) {
                 topic_name(&from.topic, line, say);
             }
         }
-        CheckKind::Job(_) => {}
+        CheckKind::Job(_) | CheckKind::Broker(_) => {}
     }
 }
 

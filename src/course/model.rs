@@ -57,6 +57,10 @@ pub enum Need {
     StartBroker,
     /// Move the lab's clock.
     AdvanceClock,
+    /// Keep a broker's followers from copying.
+    PauseReplication,
+    /// Delay, refuse and drop requests.
+    Faults,
     /// Run Flink SQL jobs.
     Jobs,
 }
@@ -68,6 +72,8 @@ impl Need {
             Self::KillBroker => "kill_broker",
             Self::StartBroker => "start_broker",
             Self::AdvanceClock => "advance_clock",
+            Self::PauseReplication => "pause_replication",
+            Self::Faults => "faults",
             Self::Jobs => "jobs",
         }
     }

@@ -52,6 +52,11 @@ impl KafkaError {
     }
 }
 
+/// The code on the wire of the error that Kafka calls `name` (`NOT_LEADER_OR_FOLLOWER`); `None`: there is none.
+pub fn error_code(name: &str) -> Option<i16> {
+    super::sys::code_named(name)
+}
+
 impl From<rdkafka::error::KafkaError> for KafkaError {
     fn from(error: rdkafka::error::KafkaError) -> Self {
         match error.rdkafka_error_code() {

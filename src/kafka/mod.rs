@@ -8,7 +8,7 @@ mod sys;
 mod target;
 
 pub use admin::Admin;
-pub use error::{KafkaError, KafkaResult};
+pub use error::{KafkaError, KafkaResult, error_code};
 pub use model::{
     At, Broker, ConfigChange, ConfigEntry, ConfigSource, Group, GroupListing, GroupState, Member, NewTopic,
     Partition, PerPartition, Resource, Synonym, Topic, TopicPartition, Watermarks,

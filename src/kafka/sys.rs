@@ -49,6 +49,29 @@ pub(super) fn text_of(code: RDKafkaErrorCode) -> String {
     )
 }
 
+/// The code of the error that Kafka calls `name`.
+pub(super) fn code_named(name: &str) -> Option<i16> {
+    const LAST: i32 = 200;
+    /// Kafka has renamed these since librdkafka named them.
+    const RENAMED: [(&str, i16); 5] = [
+        ("CORRUPT_MESSAGE", 2),
+        ("NOT_LEADER_OR_FOLLOWER", 6),
+        ("COORDINATOR_LOAD_IN_PROGRESS", 14),
+        ("COORDINATOR_NOT_AVAILABLE", 15),
+        ("NOT_COORDINATOR", 16),
+    ];
+    if let Some((_, code)) = RENAMED.iter().find(|(known, _)| *known == name) {
+        return Some(*code);
+    }
+    (1..=LAST)
+        .find(|code| {
+            // SAFETY: returns a static string for every known value; others don't convert.
+            rd::rd_kafka_resp_err_t::try_from(*code)
+                .is_ok_and(|code| unsafe { text(rd::rd_kafka_err2name(code)) } == name)
+        })
+        .and_then(|code| i16::try_from(code).ok())
+}
+
 fn code_of(code: RDKafkaErrorCode) -> Option<rd::rd_kafka_resp_err_t> {
     rd::rd_kafka_resp_err_t::try_from(code as i32).ok()
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::state::LabFiles;
-use super::status::{BackendKind, Capabilities, LabInfo, LabStatus};
+use super::status::{BackendKind, BrokerVerb, Capabilities, FaultRule, LabInfo, LabStatus};
 use crate::home::Home;
 use crate::jobs::status::{JobStatus, LogLine, Refusal, Submit, Submitted};
 use crate::kafka::Target;
@@ -172,16 +172,25 @@ impl LabClient {
         self.call("GET", &path, None::<&()>, QUICK)?.value_or_refusal()
     }
 
-    /// Ends a broker without warning, as a power cut would. Needs the capability `kill_broker`.
-    pub fn kill_broker(&self, id: i32) -> Outcome<()> {
-        self.call("POST", &format!("/brokers/{id}/kill"), Some(&()), SLOW)?
+    /// Stops, kills or starts a broker, or lets it fall behind.
+    pub fn broker(&self, id: i32, verb: BrokerVerb) -> Outcome<()> {
+        self.call("POST", &format!("/brokers/{id}"), Some(&verb), SLOW)?
             .value()
     }
 
-    /// Starts a killed broker. Needs the capability `start_broker`.
-    pub fn start_broker(&self, id: i32) -> Outcome<()> {
-        self.call("POST", &format!("/brokers/{id}/start"), Some(&()), SLOW)?
-            .value()
+    /// The faults in force. Needs the capability `faults`.
+    pub fn faults(&self) -> Outcome<Vec<FaultRule>> {
+        self.call("GET", "/faults", None::<&()>, QUICK)?.value()
+    }
+
+    /// Puts a fault in force. Needs the capability `faults`.
+    pub fn add_fault(&self, rule: &FaultRule) -> Outcome<()> {
+        self.call("POST", "/faults", Some(rule), QUICK)?.value()
+    }
+
+    /// Ends all faults. Needs the capability `faults`.
+    pub fn clear_faults(&self) -> Outcome<()> {
+        self.call("POST", "/faults/clear", Some(&()), QUICK)?.value()
     }
 
     /// Moves the cluster's clock forward. Needs the capability `advance_clock`.

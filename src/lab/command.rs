@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::request::{BackendChoice, Choice, UpRequest};
 use super::state::{LabFiles, unwritable};
-use super::{BackendKind, Interaction, LabClient, LabStatus, backend, process, up};
+use super::{BackendKind, Interaction, LabClient, LabStatus, backend, hands, process, up};
 use crate::home::Home;
 use crate::problem::{Exit, Outcome, Problem};
 
@@ -33,6 +33,9 @@ pub enum Command {
         #[arg(long, short)]
         yes: bool,
     },
+    /// Brokers, clock, faults.
+    #[command(flatten)]
+    Hands(hands::Command),
     /// The background process.
     #[command(name = "lab-process", hide = true)]
     Process,
@@ -73,6 +76,11 @@ pub fn run(command: Command) -> Outcome<Exit> {
         Command::Up(args) => run_up(args),
         Command::Status { json } => status(json),
         Command::Down { delete, yes } => down(delete, yes),
+        Command::Hands(command) => {
+            let lab = LabClient::require(&Home::find()?)?;
+            hands::run(command, &lab, &mut io::stdout())?;
+            Ok(Exit::Done)
+        }
         Command::Process => process::run(),
     }
 }

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 use super::backend::Backend;
-use super::status::{LabInfo, LabStatus};
+use super::status::{BrokerVerb, FaultRule, LabInfo, LabStatus};
 use crate::jobs::JobManager;
 use crate::jobs::status::{JobStatus, LogLine, Refusal, Submit, Submitted};
 use crate::problem::{Exit, Outcome, Problem};
@@ -95,8 +95,9 @@ pub(super) fn router(lab: Arc<Lab>, token: String, port: u16) -> Router {
         .route("/jobs/{word}", get(job))
         .route("/jobs/{word}/stop", post(stop_job))
         .route("/jobs/{word}/logs", get(job_logs))
-        .route("/brokers/{id}/kill", post(kill_broker))
-        .route("/brokers/{id}/start", post(start_broker))
+        .route("/brokers/{id}", post(broker))
+        .route("/faults", get(faults).post(add_fault))
+        .route("/faults/clear", post(clear_faults))
         .route("/clock/advance", post(advance_clock))
         .with_state(lab);
     Router::new()
@@ -225,12 +226,24 @@ async fn job_logs(State(lab): State<Arc<Lab>>, Path(word): Path<String>) -> JobA
     on_jobs(lab, move |jobs| jobs.logs(&word)).await
 }
 
-async fn kill_broker(State(lab): State<Arc<Lab>>, Path(id): Path<i32>) -> Result<Json<()>, Refused> {
-    on_backend(lab, move |backend| backend.kill_broker(id)).await
+async fn broker(
+    State(lab): State<Arc<Lab>>,
+    Path(id): Path<i32>,
+    Json(verb): Json<BrokerVerb>,
+) -> Result<Json<()>, Refused> {
+    on_backend(lab, move |backend| backend.broker(id, verb)).await
 }
 
-async fn start_broker(State(lab): State<Arc<Lab>>, Path(id): Path<i32>) -> Result<Json<()>, Refused> {
-    on_backend(lab, move |backend| backend.start_broker(id)).await
+async fn faults(State(lab): State<Arc<Lab>>) -> Result<Json<Vec<FaultRule>>, Refused> {
+    Ok(Json(blocking(move || lab.backend.faults()).await??))
+}
+
+async fn add_fault(State(lab): State<Arc<Lab>>, Json(rule): Json<FaultRule>) -> Result<Json<()>, Refused> {
+    on_backend(lab, move |backend| backend.add_fault(&rule)).await
+}
+
+async fn clear_faults(State(lab): State<Arc<Lab>>) -> Result<Json<()>, Refused> {
+    on_backend(lab, |backend| backend.clear_faults()).await
 }
 
 async fn advance_clock(State(lab): State<Arc<Lab>>, Json(by_ms): Json<u64>) -> Result<Json<()>, Refused> {

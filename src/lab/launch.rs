@@ -14,7 +14,7 @@ use super::process::{Order, Report};
 use super::request::{BackendChoice, Choice, UpRequest};
 use super::spinner::Spinner;
 use super::state::{LabFiles, unwritable};
-use super::status::{BackendKind, LabStatus};
+use super::status::{BackendKind, BrokerVerb, LabStatus};
 use crate::home::Home;
 use crate::problem::{Exit, Outcome, Problem};
 
@@ -194,7 +194,7 @@ fn revive(client: &LabClient, status: LabStatus) -> Outcome<LabStatus> {
             broker.id,
             index + 1
         ));
-        client.start_broker(broker.id)?;
+        client.broker(broker.id, BrokerVerb::Start)?;
     }
     client.status()
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::jobs::status::JobStatus;
 use crate::kafka::Target;
+use crate::problem::{Outcome, Problem};
 
 /// Where the cluster runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +57,10 @@ pub struct Capabilities {
     pub start_broker: bool,
     /// The cluster's clock can be advanced.
     pub advance_clock: bool,
+    /// A broker's followers can be kept from copying.
+    pub pause_replication: bool,
+    /// Requests can be delayed, refused and dropped.
+    pub faults: bool,
     /// Streaming jobs can run.
     pub jobs: bool,
 }
@@ -67,6 +72,8 @@ impl Capabilities {
             "kill_broker" => self.kill_broker,
             "start_broker" => self.start_broker,
             "advance_clock" => self.advance_clock,
+            "pause_replication" => self.pause_replication,
+            "faults" => self.faults,
             "jobs" => self.jobs,
             _ => false,
         }
@@ -76,6 +83,106 @@ impl Capabilities {
     pub fn missing<S: AsRef<str>>(self, needs: &[S]) -> Vec<&str> {
         let needs = needs.iter().map(AsRef::as_ref);
         needs.filter(|name| !self.has(name)).collect()
+    }
+}
+
+/// What can be done to a broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BrokerVerb {
+    /// End it in order.
+    Stop,
+    /// End it without warning.
+    Kill,
+    /// Start it again.
+    Start,
+    /// Its followers don't fetch.
+    PauseReplication,
+    /// Its followers fetch again.
+    ResumeReplication,
+}
+
+/// A fault that is in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultRule {
+    /// The kind of request, by Kafka's name; `None`: every kind.
+    pub api: Option<String>,
+    /// The broker that is asked; `None`: every broker.
+    pub broker: Option<i32>,
+    /// How many requests it still happens to; `None`: all.
+    pub times: Option<u32>,
+    /// What happens to them.
+    pub action: FaultAction,
+}
+
+/// What happens to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultAction {
+    /// It waits so many milliseconds.
+    DelayMs(u64),
+    /// It is answered with this error code.
+    Error(i16),
+    /// It is not handled, and its connection is closed.
+    Drop,
+    /// It is handled, and its connection is closed before the answer.
+    DropAnswer,
+}
+
+/// The kinds of request that clients send, and their keys (<https://kafka.apache.org/protocol#protocol_api_keys>).
+pub(super) const APIS: &[(&str, i16)] = &[
+    ("Produce", 0),
+    ("Fetch", 1),
+    ("ListOffsets", 2),
+    ("Metadata", 3),
+    ("OffsetCommit", 8),
+    ("OffsetFetch", 9),
+    ("FindCoordinator", 10),
+    ("JoinGroup", 11),
+    ("Heartbeat", 12),
+    ("LeaveGroup", 13),
+    ("SyncGroup", 14),
+    ("CreateTopics", 19),
+    ("DeleteTopics", 20),
+    ("InitProducerId", 22),
+    ("AddPartitionsToTxn", 24),
+    ("AddOffsetsToTxn", 25),
+    ("EndTxn", 26),
+    ("TxnOffsetCommit", 28),
+    ("ConsumerGroupHeartbeat", 68),
+];
+
+impl FaultRule {
+    /// The key of its kind of request.
+    pub fn api_key(&self) -> Outcome<Option<i16>> {
+        let Some(api) = &self.api else { return Ok(None) };
+        let found = APIS.iter().find(|(name, _)| name.eq_ignore_ascii_case(api));
+        found.map(|(_, key)| Some(*key)).ok_or_else(|| {
+            let names: Vec<&str> = APIS.iter().map(|(name, _)| *name).collect();
+            Problem::new(format!("faults are not made for requests '{api}'"))
+                .next(format!("--api takes {}", names.join(", ")))
+        })
+    }
+}
+
+impl fmt::Display for FaultRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.times {
+            Some(times) => write!(f, "the next {times} requests")?,
+            None => f.write_str("all requests")?,
+        }
+        if let Some(api) = &self.api {
+            write!(f, " {api}")?;
+        }
+        if let Some(broker) = self.broker {
+            write!(f, " to broker {broker}")?;
+        }
+        match self.action {
+            FaultAction::DelayMs(ms) => write!(f, " wait {ms} ms"),
+            FaultAction::Error(code) => write!(f, " are answered with error {code}"),
+            FaultAction::Drop => f.write_str(" are dropped with their connection"),
+            FaultAction::DropAnswer => f.write_str(" are handled, and the answer is dropped"),
+        }
     }
 }
 

@@ -15,8 +15,8 @@ pub struct Temporary {
 }
 
 impl Temporary {
-    /// Starts it on free ports.
-    pub fn start() -> Outcome<Self> {
+    /// Starts it on free ports, with so many brokers.
+    pub fn start(brokers: u16) -> Outcome<Self> {
         let folder = tempfile::Builder::new()
             .prefix("streamlings-")
             .tempdir()
@@ -27,6 +27,7 @@ impl Temporary {
         let request = UpRequest {
             backend: Some(BackendChoice::Embedded),
             port: Some(0),
+            brokers: Some(brokers.max(1)),
             ..UpRequest::default()
         };
         let client = up(&home, &request, Interaction::Never)?.client;

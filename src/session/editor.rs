@@ -186,6 +186,25 @@ fn complete(before: &str, known: &Known) -> (usize, Vec<Pair>) {
             Some(words::Word::Job) if words.len() == 1 => {
                 found.extend(["list", "show", "stop", "logs"].map(|verb| (verb.to_string(), "")));
             }
+            Some(words::Word::Hands) if words.len() == 1 => {
+                let verbs: &[&str] = match words[0].as_str() {
+                    "broker" => &[
+                        "list",
+                        "stop",
+                        "kill",
+                        "start",
+                        "pause-replication",
+                        "resume-replication",
+                    ],
+                    "clock" => &["advance"],
+                    _ => &["add", "list", "clear"],
+                };
+                found.extend(verbs.iter().map(|verb| ((*verb).to_string(), "")));
+            }
+            Some(words::Word::Txn) if words.len() == 1 => {
+                let verbs = ["begin", "send", "commit", "abort", "close", "list"];
+                found.extend(verbs.map(|verb| (verb.to_string(), "")));
+            }
             Some(words::Word::Help) => found.extend(tools::names().map(|name| (name.to_string(), ""))),
             _ => {}
         },

@@ -10,23 +10,14 @@ use crate::check::setup;
 use crate::course::{Course, Exercise, Progress, Step, WorkFolder};
 use crate::home::Home;
 use crate::kafka::{Admin, Target};
-use crate::lab::LabClient;
+use crate::lab::{BackendKind, LabClient};
 use crate::problem::{Outcome, Problem};
 use crate::ui;
 
 /// Whether this lab can do what the exercise needs.
 pub fn fits(exercise: &Exercise, lab: &LabClient) -> Outcome<()> {
-    let needs: Vec<&str> = exercise.needs.iter().map(|need| need.word()).collect();
-    let missing = lab.capabilities().missing(&needs);
-    if !missing.is_empty() {
-        return Err(Problem::new(format!(
-            "{} needs an embedded or docker lab: this one can't {}",
-            exercise.id,
-            missing.join(", ")
-        ))
-        .next("quit, then `streamlings down` and `streamlings up --backend embedded`"));
-    }
-    if lab.brokers_configured() < exercise.brokers as usize {
+    let can_have_brokers = lab.backend() != BackendKind::External;
+    if can_have_brokers && lab.brokers_configured() < exercise.brokers as usize {
         return Err(Problem::new(format!(
             "{} needs {} brokers, and this lab has {}",
             exercise.id,
@@ -34,11 +25,61 @@ pub fn fits(exercise: &Exercise, lab: &LabClient) -> Outcome<()> {
             lab.brokers_configured()
         ))
         .next(format!(
-            "quit, then `streamlings down` and `streamlings up --brokers {}`",
+            "type up --brokers {}: it restarts the lab with so many",
             exercise.brokers
         )));
     }
-    Ok(())
+    let needs: Vec<&str> = exercise.needs.iter().map(|need| need.word()).collect();
+    let missing: Vec<String> = lab
+        .capabilities()
+        .missing(&needs)
+        .into_iter()
+        .map(|need| need.replace('_', " "))
+        .collect();
+    if missing.is_empty() && lab.brokers_configured() >= exercise.brokers as usize {
+        return Ok(());
+    }
+    let brokers = match exercise.brokers {
+        0 | 1 => String::new(),
+        count => format!(" --brokers {count}"),
+    };
+    let what = match (missing.is_empty(), lab.backend()) {
+        (true, _) => format!("it needs {} brokers", exercise.brokers),
+        (false, _) => format!("this one ({}) can't {}", lab.backend(), missing.join(", ")),
+    };
+    Err(
+        Problem::new(format!("{} needs another lab: {what}", exercise.id)).next(format!(
+            "quit, then `streamlings down` and `streamlings up --backend embedded{brokers}`"
+        )),
+    )
+}
+
+/// Asks before the lab is restarted with another number of brokers.
+pub fn confirm_restart(lab: &LabClient, brokers: u16, screen: &Screen) -> Outcome<bool> {
+    let topics = match lab.backend() {
+        BackendKind::Embedded => "Its topics and jobs stay.",
+        BackendKind::Docker => {
+            "A docker lab of another size has topics of its own; those of this one come back with this size."
+        }
+        BackendKind::External => {
+            return Err(Problem::new(
+                "the number of brokers of an external cluster is its owner's matter",
+            ));
+        }
+    };
+    let plural = if brokers == 1 { "" } else { "s" };
+    screen.say(&ui::indented(
+        &format!("The lab is restarted with {brokers} broker{plural}. {topics}"),
+        0,
+        0,
+        ui::width(),
+    ));
+    let answer = Confirm::new()
+        .with_prompt("Restart it?")
+        .default(true)
+        .interact_opt();
+    drop(console::Term::stderr().show_cursor());
+    Ok(answer.ok().flatten().unwrap_or(false))
 }
 
 /// Why this lab can only show a step: a sentence, or nothing.

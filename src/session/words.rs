@@ -49,6 +49,8 @@ pub enum Word {
     Wait,
     /// Transactional producers.
     Txn,
+    /// The cluster's brokers, its clock, faults.
+    Hands,
     /// Where the lab runs.
     Status,
     /// Starts the lab again.
@@ -205,8 +207,35 @@ pub const WORDS: &[Entry] = &[
         "open another exercise or step: start 1.2",
         Word::Start,
     ),
+    entry(
+        "broker",
+        &[],
+        "list|stop|kill|start N",
+        "the cluster's brokers (broker --help)",
+        Word::Hands,
+    ),
+    entry(
+        "clock",
+        &[],
+        "advance 7d",
+        "a week passes in a second (embedded lab)",
+        Word::Hands,
+    ),
+    entry(
+        "fault",
+        &[],
+        "add|list|clear",
+        "requests that fail on purpose (embedded lab)",
+        Word::Hands,
+    ),
     entry("status", &[], "", "where the lab runs", Word::Status),
-    entry("up", &[], "", "start the lab again, if it has gone", Word::Up),
+    entry(
+        "up",
+        &[],
+        "[--brokers N]",
+        "start the lab again, or with more brokers",
+        Word::Up,
+    ),
     entry("quiz", &[], "", "the graded quiz", Word::Quiz),
     entry(
         "badge",

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use streamlings_broker::{BrokerError, Cluster, StartError};
+use streamlings_broker::{Action, BrokerError, Cluster, Fault, StartError};
 
 use super::super::state::{LabFiles, unwritable};
-use super::super::status::{BrokerStatus, Capabilities};
+use super::super::status::{APIS, BrokerStatus, BrokerVerb, Capabilities, FaultAction, FaultRule};
 use super::{Backend, PortWish, port_in_use};
 use crate::home::Home;
 use crate::kafka::Target;
@@ -108,6 +108,8 @@ impl Backend for Embedded {
             kill_broker: several,
             start_broker: several,
             advance_clock: true,
+            pause_replication: several,
+            faults: true,
             jobs: false,
         }
     }
@@ -135,12 +137,42 @@ impl Backend for Embedded {
         Ok(())
     }
 
-    fn kill_broker(&self, id: i32) -> Outcome<()> {
-        done(self.with(|cluster| cluster.kill_broker(id)))
+    fn broker(&self, id: i32, verb: BrokerVerb) -> Outcome<()> {
+        done(self.with(|cluster| match verb {
+            BrokerVerb::Stop => cluster.stop_broker(id),
+            BrokerVerb::Kill => cluster.kill_broker(id),
+            BrokerVerb::Start => cluster.start_broker(id),
+            BrokerVerb::PauseReplication => cluster.pause_replication(id),
+            BrokerVerb::ResumeReplication => cluster.resume_replication(id),
+        }))
     }
 
-    fn start_broker(&self, id: i32) -> Outcome<()> {
-        done(self.with(|cluster| cluster.start_broker(id)))
+    fn faults(&self) -> Outcome<Vec<FaultRule>> {
+        let active = self.with(|cluster| cluster.faults().active()).unwrap_or_default();
+        Ok(active.iter().map(|(_, fault)| told(fault)).collect())
+    }
+
+    fn add_fault(&self, rule: &FaultRule) -> Outcome<()> {
+        let mut fault = Fault::new(match rule.action {
+            FaultAction::DelayMs(ms) => Action::Delay(Duration::from_millis(ms)),
+            FaultAction::Error(code) => Action::Error(code),
+            FaultAction::Drop => Action::Drop,
+            FaultAction::DropAnswer => Action::DropAnswer,
+        });
+        fault.api_key = rule.api_key()?;
+        fault.broker = rule.broker;
+        fault.times = rule.times;
+        done(self.with(|cluster| {
+            cluster.faults().add(fault);
+            Ok(())
+        }))
+    }
+
+    fn clear_faults(&self) -> Outcome<()> {
+        done(self.with(|cluster| {
+            cluster.faults().clear();
+            Ok(())
+        }))
     }
 
     fn advance_clock(&self, by: Duration) -> Outcome<()> {
@@ -148,6 +180,25 @@ impl Backend for Embedded {
             cluster.advance(by);
             Ok(())
         }))
+    }
+}
+
+/// A fault as the control interface tells it.
+fn told(fault: &Fault) -> FaultRule {
+    let name = |key: i16| {
+        let known = APIS.iter().find(|(_, known)| *known == key);
+        known.map_or_else(|| key.to_string(), |(name, _)| (*name).to_string())
+    };
+    FaultRule {
+        api: fault.api_key.map(name),
+        broker: fault.broker,
+        times: fault.times,
+        action: match fault.action {
+            Action::Delay(time) => FaultAction::DelayMs(time.as_millis() as u64),
+            Action::Error(code) => FaultAction::Error(code),
+            Action::Drop => FaultAction::Drop,
+            Action::DropAnswer => FaultAction::DropAnswer,
+        },
     }
 }
 

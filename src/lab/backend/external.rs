@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::super::status::{BackendKind, BrokerStatus, Capabilities};
+use super::super::status::{BackendKind, BrokerStatus, BrokerVerb, Capabilities, FaultRule};
 use super::metadata::Metadata;
-use super::{Backend, cannot};
+use super::{Backend, NO_CLOCK, NO_FAULTS, cannot};
 use crate::kafka::Target;
 use crate::problem::{Exit, Outcome, Problem};
 
@@ -67,15 +67,30 @@ impl Backend for External {
         Ok(())
     }
 
-    fn kill_broker(&self, _id: i32) -> Outcome<()> {
-        Err(cannot(BackendKind::External, "kill a broker"))
-    }
-
-    fn start_broker(&self, _id: i32) -> Outcome<()> {
-        Err(cannot(BackendKind::External, "start a broker"))
+    fn broker(&self, _id: i32, verb: BrokerVerb) -> Outcome<()> {
+        Err(cannot(
+            BackendKind::External,
+            match verb {
+                BrokerVerb::Stop | BrokerVerb::Kill => "stop or kill a broker",
+                BrokerVerb::Start => "start a broker",
+                BrokerVerb::PauseReplication | BrokerVerb::ResumeReplication => "hold up replication",
+            },
+        ))
     }
 
     fn advance_clock(&self, _by: Duration) -> Outcome<()> {
-        Err(cannot(BackendKind::External, "advance the clock"))
+        Err(cannot(BackendKind::External, NO_CLOCK))
+    }
+
+    fn faults(&self) -> Outcome<Vec<FaultRule>> {
+        Err(cannot(BackendKind::External, NO_FAULTS))
+    }
+
+    fn add_fault(&self, _rule: &FaultRule) -> Outcome<()> {
+        Err(cannot(BackendKind::External, NO_FAULTS))
+    }
+
+    fn clear_faults(&self) -> Outcome<()> {
+        Err(cannot(BackendKind::External, NO_FAULTS))
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::status::{BackendKind, BrokerStatus, Capabilities};
+use super::status::{BackendKind, BrokerStatus, BrokerVerb, Capabilities, FaultRule};
 use crate::home::Home;
 use crate::kafka::Target;
 use crate::problem::{Outcome, Problem};
@@ -81,14 +81,20 @@ pub(super) trait Backend: Send + Sync {
     /// Ends it in order; its data stays.
     fn stop(&self) -> Outcome<()>;
 
-    /// Ends a broker without warning.
-    fn kill_broker(&self, id: i32) -> Outcome<()>;
-
-    /// Starts a killed broker.
-    fn start_broker(&self, id: i32) -> Outcome<()>;
+    /// Stops, kills, starts a broker, or lets it fall behind.
+    fn broker(&self, id: i32, verb: BrokerVerb) -> Outcome<()>;
 
     /// Moves the clock forward.
     fn advance_clock(&self, by: Duration) -> Outcome<()>;
+
+    /// The faults in force.
+    fn faults(&self) -> Outcome<Vec<FaultRule>>;
+
+    /// Puts a fault in force.
+    fn add_fault(&self, rule: &FaultRule) -> Outcome<()>;
+
+    /// Ends all faults.
+    fn clear_faults(&self) -> Outcome<()>;
 }
 
 /// Starts what `plan` says, or finds it running. `say` tells the user what takes long.
@@ -122,10 +128,15 @@ pub(super) fn delete_containers(home: &Home) -> Outcome<()> {
     docker::delete(home, true)
 }
 
+/// Said of a cluster that is Apache Kafka itself.
+const NO_CLOCK: &str = "advance the clock: a real Kafka's time is the machine's";
+/// See [`NO_CLOCK`].
+const NO_FAULTS: &str = "make faults: that is a hook of the embedded cluster";
+
 /// The problem of asking a backend for what it can't do.
 fn cannot(kind: BackendKind, what: &str) -> Problem {
     Problem::new(format!("this lab's {} can't {what}", kind.noun()))
-        .next("`streamlings status` tells where the lab runs; another backend is one `streamlings down` away")
+        .next("the embedded lab can: `streamlings down`, then `streamlings up --backend embedded`")
 }
 
 /// The problem of a port that the user insists on and somebody else has.

@@ -8,7 +8,7 @@ use crate::session::runner;
 use crate::session::words::Word;
 use crate::tools::ToolFiles;
 use crate::tools::background::{self, Start};
-use crate::ui;
+use crate::{lab, ui};
 
 use super::{At, Guide};
 
@@ -134,6 +134,19 @@ impl Guide {
         let (desk, editor) = (&mut self.txn, &mut self.editor);
         self.watcher
             .while_busy(|| runner::run_quietly(editor, screen, cancel, |out| desk.run(words, target, out)))?;
+        self.boxes_after();
+        Ok(())
+    }
+
+    /// `broker …`, `clock …`, `fault …`
+    pub(super) fn hands(&mut self, words: &[String]) -> Outcome<()> {
+        let (lab, screen, cancel) = (&self.lab, &self.screen, &self.cancel);
+        let editor = &mut self.editor;
+        self.watcher.while_busy(|| {
+            runner::run_quietly(editor, screen, cancel, |out| {
+                lab::hands::run_line(words, lab, out)
+            })
+        })?;
         self.boxes_after();
         Ok(())
     }

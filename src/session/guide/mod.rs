@@ -17,7 +17,7 @@ use crate::cancel::Cancel;
 use crate::check::CheckResult;
 use crate::course::{Course, Exercise, Progress, WorkFolder};
 use crate::home::Home;
-use crate::lab::{Interaction, LabClient};
+use crate::lab::{Interaction, LabClient, UpRequest};
 use crate::problem::{Outcome, Problem};
 use crate::tools::ToolFiles;
 use crate::tools::background::Background;
@@ -317,7 +317,8 @@ impl Guide {
             Word::Stop | Word::Kill | Word::Logs | Word::Foreground => self.about_one(word, words)?,
             Word::Wait => self.wait(words)?,
             Word::Txn => self.txn(words)?,
-            Word::Up => self.up()?,
+            Word::Hands => self.hands(words)?,
+            Word::Up => self.up(words)?,
             Word::Badge => self.screen.say(&open::badges_text(&self.home)),
             Word::Status => self.screen.say(&open::status_text(&self.lab)),
             Word::Quiz => return self.quiz(),
@@ -346,8 +347,32 @@ impl Guide {
     }
 
     /// The lab again, after it has gone.
-    fn up(&mut self) -> Outcome<()> {
-        let up = lab::ensure_up(&self.home, Interaction::of_terminal())?;
+    fn up(&mut self, words: &[String]) -> Outcome<()> {
+        let mut request = UpRequest::default();
+        match words.get(1..).unwrap_or_default() {
+            [] => {}
+            [flag, count] if flag == "--brokers" => {
+                let brokers = count.parse().ok().filter(|count| (1..=9).contains(count));
+                request.brokers = Some(brokers.ok_or_else(|| {
+                    Problem::new(format!("'{count}' is no number of brokers")).next("up --brokers 3")
+                })?);
+            }
+            _ => {
+                return Err(Problem::new("up takes --brokers N here")
+                    .next("quit, then `streamlings up --help` shows all that it can"));
+            }
+        }
+        if let Some(brokers) = request.brokers
+            && self.lab.is_current()
+            && self.lab.brokers_configured() != usize::from(brokers)
+        {
+            if !open::confirm_restart(&self.lab, brokers, &self.screen)? {
+                return Ok(());
+            }
+            self.stop_all_beside();
+            self.lab.down()?;
+        }
+        let up = lab::up(&self.home, &request, Interaction::of_terminal())?;
         self.screen
             .say(&ui::indented(&format!("Lab   {}", up.line()), 0, 6, ui::width()));
         self.lab = up.client;

@@ -18,9 +18,9 @@ use testcontainers::{GenericImage, ImageExt, ReuseDirective};
 use tokio::runtime::Handle;
 
 use super::super::state::home_id;
-use super::super::status::{BackendKind, BrokerStatus, Capabilities};
+use super::super::status::{BackendKind, BrokerStatus, BrokerVerb, Capabilities, FaultRule};
 use super::metadata::Metadata;
-use super::{Backend, PortWish, cannot};
+use super::{Backend, NO_CLOCK, NO_FAULTS, PortWish, cannot};
 use crate::home::Home;
 use crate::kafka::Target;
 use crate::problem::{Exit, Outcome, Problem};
@@ -231,6 +231,20 @@ impl Docker {
         }
     }
 
+    fn start_broker(&self, id: i32, name: &str) -> Outcome<()> {
+        self.runtime.block_on(self.engine.start(name))?;
+        // Asked by itself: the others may name it while it can't answer yet.
+        let port = self.fleet.host_port(u16::try_from(id).unwrap_or_default());
+        let answered = Metadata::new(&Target::new(format!("127.0.0.1:{port}")))
+            .map_err(|error| error.to_string())
+            .and_then(|broker| broker.wait(RESTART_LIMIT));
+        answered.map(drop).map_err(|why| {
+            Problem::new(format!("broker {id} was started and doesn't answer yet: {why}"))
+                .next("`streamlings status` tells when it does")
+                .exit(Exit::NoLab)
+        })
+    }
+
     fn known(&self, id: i32) -> Outcome<String> {
         self.fleet
             .ids()
@@ -249,8 +263,8 @@ impl Backend for Docker {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities {
-            kill_broker: true,
-            start_broker: true,
+            kill_broker: self.fleet.brokers > 1,
+            start_broker: self.fleet.brokers > 1,
             ..Capabilities::default()
         }
     }
@@ -265,10 +279,8 @@ impl Backend for Docker {
         for broker in &mut brokers {
             let name = u16::try_from(broker.id).map(|id| self.fleet.name(id));
             let runs = found.iter().any(|container| {
-                let names = container.names.iter().flatten();
-                let named = names.map(|known| known.trim_start_matches('/'));
                 container.state == Some(ContainerSummaryStateEnum::RUNNING)
-                    && named.into_iter().any(|known| name.as_deref() == Ok(known))
+                    && name.as_ref().is_ok_and(|name| is_named(container, name))
             });
             broker.up = broker.up && runs;
         }
@@ -285,29 +297,50 @@ impl Backend for Docker {
         })
     }
 
-    fn kill_broker(&self, id: i32) -> Outcome<()> {
+    fn broker(&self, id: i32, verb: BrokerVerb) -> Outcome<()> {
         let name = self.known(id)?;
-        self.runtime.block_on(self.engine.kill(&name))
-    }
-
-    fn start_broker(&self, id: i32) -> Outcome<()> {
-        let name = self.known(id)?;
-        self.runtime.block_on(self.engine.start(&name))?;
-        // Asked by itself: the others may name it while it can't answer yet.
-        let port = self.fleet.host_port(u16::try_from(id).unwrap_or_default());
-        let answered = Metadata::new(&Target::new(format!("127.0.0.1:{port}")))
-            .map_err(|error| error.to_string())
-            .and_then(|broker| broker.wait(RESTART_LIMIT));
-        answered.map(drop).map_err(|why| {
-            Problem::new(format!("broker {id} was started and doesn't answer yet: {why}"))
-                .next("`streamlings status` tells when it does")
-                .exit(Exit::NoLab)
-        })
+        match verb {
+            BrokerVerb::Stop => {
+                let found = self
+                    .runtime
+                    .block_on(self.engine.containers(HOME_LABEL, &self.fleet.home))?;
+                let its: Vec<ContainerSummary> =
+                    found.into_iter().filter(|one| is_named(one, &name)).collect();
+                self.runtime.block_on(self.engine.stop(&its));
+                Ok(())
+            }
+            BrokerVerb::Kill => self.runtime.block_on(self.engine.kill(&name)),
+            BrokerVerb::Start => self.start_broker(id, &name),
+            BrokerVerb::PauseReplication | BrokerVerb::ResumeReplication => Err(cannot(
+                BackendKind::Docker,
+                "hold up replication: Kafka has no switch for it",
+            )),
+        }
     }
 
     fn advance_clock(&self, _by: Duration) -> Outcome<()> {
-        Err(cannot(BackendKind::Docker, "advance the clock"))
+        Err(cannot(BackendKind::Docker, NO_CLOCK))
     }
+
+    fn faults(&self) -> Outcome<Vec<FaultRule>> {
+        Err(cannot(BackendKind::Docker, NO_FAULTS))
+    }
+
+    fn add_fault(&self, _rule: &FaultRule) -> Outcome<()> {
+        Err(cannot(BackendKind::Docker, NO_FAULTS))
+    }
+
+    fn clear_faults(&self) -> Outcome<()> {
+        Err(cannot(BackendKind::Docker, NO_FAULTS))
+    }
+}
+
+/// Whether the engine calls a container so; it puts a slash before the name.
+fn is_named(container: &ContainerSummary, name: &str) -> bool {
+    let names = container.names.iter().flatten();
+    names
+        .map(|known| known.trim_start_matches('/'))
+        .any(|known| known == name)
 }
 
 fn bootstrap(fleet: &Fleet) -> String {

@@ -1,0 +1,89 @@
+//! What a lab lets one do to its cluster: brokers that stop, a clock that is advanced, faults.
+
+// A test fails by panicking.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn ask(home: &Path, line: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_streamlings"))
+        .env("STREAMLINGS_HOME", home)
+        .env_remove("STREAMLINGS_COURSE")
+        .args(line.split(' '))
+        .output()
+        .unwrap()
+}
+
+/// Stdout of a command that succeeds.
+fn run(home: &Path, line: &str) -> String {
+    let done = ask(home, line);
+    let err = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{line}\n{err}");
+    String::from_utf8_lossy(&done.stdout).into_owned()
+}
+
+struct Home(tempfile::TempDir);
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        drop(ask(self.0.path(), "down --delete --yes"));
+    }
+}
+
+fn up(home: &Path) -> Vec<bool> {
+    let brokers: Value = serde_json::from_str(&run(home, "broker list --json")).unwrap();
+    let brokers = brokers.as_array().unwrap();
+    brokers.iter().map(|broker| broker["up"] == true).collect()
+}
+
+#[test]
+fn a_lab_of_three_brokers_loses_one_and_gets_it_back() {
+    let home = Home(tempfile::tempdir().unwrap());
+    let home = home.0.path();
+    run(home, "up --backend embedded --port 0");
+    run(home, "kafka-topics --create --topic kept --partitions 1");
+    let refused = ask(home, "broker stop 7");
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("there is no broker 7"));
+    run(home, "down");
+
+    // The same home with more brokers: its topics are there.
+    run(home, "up --backend embedded --port 0 --brokers 3");
+    assert_eq!(run(home, "kafka-topics --list"), "kept\n");
+    run(
+        home,
+        "kafka-topics --create --topic rides --partitions 1 --replication-factor 3",
+    );
+    assert_eq!(up(home), [true, true, true]);
+    run(home, "broker stop 2");
+    assert_eq!(up(home), [true, false, true]);
+    run(home, "broker kill 3");
+    run(home, "clock advance 30s");
+    let described = run(home, "kafka-topics --describe --topic rides");
+    assert!(described.contains("Isr: 1"), "{described}");
+    run(home, "broker start 2");
+    run(home, "broker start 3");
+    assert_eq!(up(home), [true, true, true]);
+    run(home, "broker pause-replication 3");
+    run(home, "broker resume-replication 3");
+}
+
+#[test]
+fn faults_are_in_force_until_they_are_cleared() {
+    let home = Home(tempfile::tempdir().unwrap());
+    let home = home.0.path();
+    run(home, "up --backend embedded --port 0");
+    run(home, "kafka-topics --create --topic rides --partitions 1");
+    assert_eq!(run(home, "fault list"), "No fault is in force.\n");
+    run(home, "fault add --api ListOffsets --error REQUEST_TIMED_OUT");
+    let rules: Value = serde_json::from_str(&run(home, "fault list --json")).unwrap();
+    assert_eq!(rules[0]["api"], "ListOffsets");
+    assert_eq!(rules[0]["action"]["error"], 7);
+    run(home, "fault clear");
+    assert_eq!(run(home, "kafka-get-offsets --topic rides"), "rides:0:0\n");
+    let refused = ask(home, "fault add --api Nonsense --drop");
+    assert_eq!(refused.status.code(), Some(2));
+}
