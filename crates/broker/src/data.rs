@@ -221,9 +221,8 @@ impl Storage for DiskStorage {
                 path: self.path.clone(),
             });
         };
-        Ok(Box::new(DiskLog(
-            dir.open_partition(topic, partition, topic_id, config, now_ms)?,
-        )))
+        let log = dir.open_partition(topic, partition, topic_id, config, now_ms)?;
+        Ok(Box::new(DiskLog(log, false)))
     }
 
     fn checkpoint(&mut self, positions: &[LogPosition]) {
@@ -234,6 +233,7 @@ impl Storage for DiskStorage {
             recovery_point: position.recovery_point,
             high_watermark: position.high_watermark,
             log_start: position.log_start,
+            cleaned_to: position.cleaned_to,
         });
         if let Err(error) = dir.write_checkpoints(all) {
             tracing::warn!(%error, "the checkpoints could not be written");
@@ -302,11 +302,34 @@ fn volume_bytes(_path: &Path) -> Option<(u64, u64)> {
 }
 
 /// A log on disk behind the core's port.
-struct DiskLog(PartitionLog);
+struct DiskLog(
+    PartitionLog,
+    /// The last write failed.
+    bool,
+);
+
+impl DiskLog {
+    /// Says once that writes fail, and once that they don't any more.
+    fn tell<T>(&mut self, written: Result<T, LogError>) -> Result<T, LogError> {
+        match &written {
+            Err(error @ (LogError::Io { .. } | LogError::Offline { .. })) if !self.1 => {
+                tracing::error!(%error, "a log can't be written to: clients get KAFKA_STORAGE_ERROR until it can");
+                self.1 = true;
+            }
+            Ok(_) if self.1 => {
+                tracing::info!("a log can be written to again");
+                self.1 = false;
+            }
+            _ => {}
+        }
+        written
+    }
+}
 
 impl ReplicaLog for DiskLog {
     fn append(&mut self, batch: &ValidBatch, leader_epoch: i32, now_ms: i64) -> Result<Append, LogError> {
-        self.0.append(batch, leader_epoch, now_ms)
+        let written = self.0.append(batch, leader_epoch, now_ms);
+        self.tell(written)
     }
 
     fn append_replicated(&mut self, records: &Bytes, now_ms: i64) -> Result<(), LogError> {
@@ -372,9 +395,20 @@ impl ReplicaLog for DiskLog {
     }
 
     fn enforce_retention(&mut self, now_ms: i64, high_watermark: i64) -> Result<(), LogError> {
-        self.0.maybe_roll(now_ms)?;
         self.0.expire_producers(now_ms);
         self.0.enforce_retention(now_ms, high_watermark).map(|_| ())
+    }
+
+    fn compact(&mut self, now_ms: i64, high_watermark: i64) -> Result<(), LogError> {
+        self.0.compact(now_ms, high_watermark).map(|_| ())
+    }
+
+    fn cleaned_to(&self) -> i64 {
+        self.0.cleaned_to()
+    }
+
+    fn flush_if_due(&mut self, now_ms: i64) -> Result<(), LogError> {
+        self.0.flush_if_due(now_ms)
     }
 
     fn set_config(&mut self, config: LogConfig) {

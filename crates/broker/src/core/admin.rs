@@ -167,6 +167,7 @@ impl super::Core {
             partitions: Vec::new(),
         };
         self.topics.insert(topic);
+        self.flush_within(self.log_config_of(name).flush_ms);
         self.publish_rules(name);
         self.add_partitions(name, partitions)
     }
@@ -301,6 +302,7 @@ impl super::Core {
             self.unsettled
                 .extend(several.map(|(index, _)| (id, index as i32)));
         }
+        self.flush_within(log_config.flush_ms);
         self.publish_rules(name);
     }
 
@@ -349,6 +351,11 @@ impl super::Core {
                 delete: policy.contains("delete"),
                 compact: policy.contains("compact"),
             },
+            segment_jitter_ms: number("segment.jitter.ms"),
+            min_cleanable_dirty_ratio: text("min.cleanable.dirty.ratio").trim().parse().unwrap_or(0.5),
+            min_compaction_lag_ms: number("min.compaction.lag.ms"),
+            max_compaction_lag_ms: number("max.compaction.lag.ms"),
+            delete_retention_ms: number("delete.retention.ms"),
             max_message_bytes: number("max.message.bytes") as _,
             timestamp_type: if text("message.timestamp.type") == "LogAppendTime" {
                 TimestampType::LogAppendTime
@@ -359,6 +366,7 @@ impl super::Core {
             timestamp_after_max_ms: number("message.timestamp.after.max.ms"),
             compression: codec(&text("compression.type")),
             flush_messages: number("flush.messages") as _,
+            flush_ms: number("flush.ms"),
             producer_expiration_ms: self.configs.number(broker, "producer.id.expiration.ms"),
             ..LogConfig::default()
         }
@@ -453,6 +461,7 @@ impl super::Core {
         topics.retain(|topic| at.contains_key(&topic.1));
         self.restore_topics(topics)?;
         self.replay_offsets()?;
+        self.start_cleaner();
         self.start_transaction_timers();
         self.settle_all();
         Ok(())
@@ -544,6 +553,7 @@ impl super::Core {
                         recovery_point: replica.log.recovery_point(),
                         high_watermark: replica.high_watermark,
                         log_start: replica.log.start_offset(),
+                        cleaned_to: replica.log.cleaned_to(),
                     });
                 }
             }

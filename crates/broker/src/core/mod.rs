@@ -21,6 +21,7 @@ mod group_log;
 pub(crate) mod groups;
 pub(crate) mod journal;
 pub(crate) mod loggers;
+mod maintenance;
 pub(crate) mod offsets;
 mod placement;
 pub(crate) mod ports;
@@ -185,6 +186,8 @@ pub(crate) struct Core {
     pub(crate) scram: scram::ScramCredentials,
     pub(crate) telemetry: telemetry::Telemetry,
     pub(crate) loggers: loggers::Loggers,
+    /// How often `flush.ms` is looked at; none where no topic has it.
+    pub(crate) flush_every_ms: Option<i64>,
     /// How many metadata records there have been: the end of what Kafka calls `__cluster_metadata`.
     pub(crate) journalled: i64,
     pub(crate) outside: Outside,
@@ -223,6 +226,7 @@ impl Core {
             scram: scram::ScramCredentials::default(),
             telemetry: telemetry::Telemetry::default(),
             loggers: loggers::Loggers::default(),
+            flush_every_ms: None,
             journalled: 0,
             outside,
             effects: Vec::new(),
@@ -268,12 +272,14 @@ impl Core {
     }
 
     /// Fires what is due, in the order of its time and each at its time: what happens at 10 s may set a timer for 20 s, and
-    /// a clock that was put forward by a minute has seen both. Housekeeping alone happens once, however long it was.
+    /// a clock that was put forward by a minute has seen both. Upkeep of the logs alone happens once,
+    /// however long it was.
     fn fire_due(&mut self, now_ms: i64) {
-        let mut clean_up = false;
+        let upkeep = [Timer::Housekeeping, Timer::Clean, Timer::Flush];
+        let mut due = [false; 3];
         while let Some((at_ms, timer)) = self.timers.due(now_ms) {
-            if timer == Timer::Housekeeping {
-                clean_up = true;
+            if let Some(at) = upkeep.iter().position(|known| *known == timer) {
+                due[at] = true;
             } else {
                 self.now_ms = at_ms;
                 self.fire(timer);
@@ -281,8 +287,8 @@ impl Core {
             }
         }
         self.now_ms = now_ms;
-        if clean_up {
-            self.fire(Timer::Housekeeping);
+        for (timer, _) in upkeep.into_iter().zip(due).filter(|(_, due)| *due) {
+            self.fire(timer);
             self.settle_all();
         }
     }
@@ -316,6 +322,8 @@ impl Core {
         match timer {
             Timer::Fetch(request) => self.finish_fetch(request),
             Timer::Housekeeping => self.housekeeping(),
+            Timer::Clean => self.clean_logs(),
+            Timer::Flush => self.flush_logs(),
             Timer::Produce(request) => self.finish_produce(request),
             Timer::Lag { topic, partition } => self.unsettled.push((topic, partition)),
             Timer::Fence { broker, life } => self.fence_vanished(broker, life),

@@ -53,6 +53,12 @@ pub(crate) trait ReplicaLog: Send {
     fn delete_records_before(&mut self, offset: i64, high_watermark: i64) -> Result<i64, LogError>;
     /// Drops what the topic's retention no longer wants.
     fn enforce_retention(&mut self, now_ms: i64, high_watermark: i64) -> Result<(), LogError>;
+    /// Compacts, where the topic wants that and it is due.
+    fn compact(&mut self, now_ms: i64, high_watermark: i64) -> Result<(), LogError>;
+    /// Everything below was compacted.
+    fn cleaned_to(&self) -> i64;
+    /// Forces to the disk what has waited for `flush.ms`.
+    fn flush_if_due(&mut self, now_ms: i64) -> Result<(), LogError>;
     /// Takes a changed configuration.
     fn set_config(&mut self, config: LogConfig);
     /// Says that the coordinator is asked about a producer's transaction; false where it is open already.
@@ -103,6 +109,7 @@ pub(crate) struct LogPosition {
     pub(crate) recovery_point: i64,
     pub(crate) high_watermark: i64,
     pub(crate) log_start: i64,
+    pub(crate) cleaned_to: i64,
 }
 
 /// One broker's folder of logs.

@@ -17,6 +17,10 @@ pub(crate) enum Timer {
     Group { group: String, wake: Wake },
     /// Retention, expiry of offsets and producers.
     Housekeeping,
+    /// Compaction.
+    Clean,
+    /// `flush.ms` of some topic may be over.
+    Flush,
     /// A produce with acks=all has waited long enough.
     Produce(u64),
     /// A follower of this partition may have been behind for too long.

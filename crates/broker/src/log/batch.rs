@@ -260,6 +260,16 @@ impl BatchHeader {
         self.attributes = (self.attributes & !CODEC_BITS) | codec.id();
     }
 
+    /// Records of this batch that wait to be removed may go at this time; record timestamps count from it now (KIP-534).
+    pub(super) fn set_delete_horizon(&mut self, at_ms: i64) {
+        self.attributes |= DELETE_HORIZON_BIT;
+        self.base_timestamp = at_ms;
+    }
+
+    pub(super) fn clear_delete_horizon(&mut self) {
+        self.attributes &= !DELETE_HORIZON_BIT;
+    }
+
     pub(super) fn set_append_time(&mut self, now_ms: i64) {
         self.attributes |= TIMESTAMP_TYPE_BIT;
         self.max_timestamp = now_ms;

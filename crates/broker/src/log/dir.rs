@@ -25,6 +25,7 @@ const LOCK: &str = ".lock";
 const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
 const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
 const LOG_STARTS: &str = "log-start-offset-checkpoint";
+const CLEANED: &str = "cleaner-offset-checkpoint";
 const DELETED: &str = "-delete";
 
 /// `meta.properties`: whose log dir this is.
@@ -62,6 +63,8 @@ pub struct Checkpoint {
     pub high_watermark: i64,
     /// First offset of the log.
     pub log_start: i64,
+    /// Everything below was compacted.
+    pub cleaned_to: i64,
 }
 
 /// How a log dir is used.
@@ -90,6 +93,7 @@ pub struct LogDir {
     recovery_points: Offsets,
     high_watermarks: Offsets,
     log_starts: Offsets,
+    cleaned: Offsets,
     _lock: File,
 }
 
@@ -111,6 +115,7 @@ impl LogDir {
             recovery_points: read_offsets(&path.join(RECOVERY_POINTS)),
             high_watermarks: read_offsets(&path.join(HIGH_WATERMARKS)),
             log_starts: read_offsets(&path.join(LOG_STARTS)),
+            cleaned: read_offsets(&path.join(CLEANED)),
             path,
             _lock: lock,
         })
@@ -170,19 +175,22 @@ impl LogDir {
             log_start: self.log_starts.get(&key).copied().unwrap_or(0),
         };
         let dir = self.path.join(format!("{topic}-{partition}"));
-        PartitionLog::open(&dir, topic_id, &self.files, config, known, now_ms)
+        let mut log = PartitionLog::open(&dir, topic_id, &self.files, config, known, now_ms)?;
+        log.set_cleaned_to(self.cleaned.get(&key).copied().unwrap_or(0));
+        Ok(log)
     }
 
-    /// Writes the three checkpoint files, for all partitions of this log dir: now and then, after DeleteRecords,
+    /// Writes the checkpoint files, for all partitions of this log dir: now and then, after DeleteRecords,
     /// after a topic was deleted, and before [`LogDir::close`].
     pub fn write_checkpoints(&mut self, all: impl IntoIterator<Item = Checkpoint>) -> Result<(), LogError> {
-        let (mut recovery_points, mut high_watermarks, mut log_starts) =
-            <(Offsets, Offsets, Offsets)>::default();
+        let (mut recovery_points, mut high_watermarks, mut log_starts, mut cleaned) =
+            <(Offsets, Offsets, Offsets, Offsets)>::default();
         for one in all {
             let key = (one.topic, one.partition);
             recovery_points.insert(key.clone(), one.recovery_point);
             high_watermarks.insert(key.clone(), one.high_watermark);
-            log_starts.insert(key, one.log_start);
+            log_starts.insert(key.clone(), one.log_start);
+            cleaned.insert(key, one.cleaned_to);
         }
         self.replace(RECOVERY_POINTS, &offsets_text(&recovery_points))?;
         self.replace(HIGH_WATERMARKS, &offsets_text(&high_watermarks))?;
@@ -191,7 +199,13 @@ impl LogDir {
         self.replace(LOG_STARTS, &offsets_text(&log_starts))?;
         self.recovery_points = recovery_points;
         self.high_watermarks = high_watermarks;
+        // As in Kafka, only logs that were compacted have an entry, and the file is there once one has.
+        cleaned.retain(|_, offset| *offset > 0);
+        if !cleaned.is_empty() || !self.cleaned.is_empty() {
+            self.replace(CLEANED, &offsets_text(&cleaned))?;
+        }
         self.log_starts = log_starts;
+        self.cleaned = cleaned;
         Ok(())
     }
 

@@ -65,18 +65,6 @@ impl PartitionLog {
         Ok(())
     }
 
-    /// Rolls the active segment where `segment.ms` has passed since its first record.
-    pub fn maybe_roll(&mut self, now_ms: i64) -> Result<(), LogError> {
-        if self
-            .active()
-            .is_full(0, self.end_offset, now_ms, now_ms, &self.config)
-        {
-            self.roll(now_ms)
-        } else {
-            Ok(())
-        }
-    }
-
     /// Removes segments that are due by `retention.ms`, by `retention.bytes` or that lie below the log start.
     pub fn enforce_retention(&mut self, now_ms: i64, high_watermark: i64) -> Result<Retired, LogError> {
         let facts: Vec<SegmentFacts> = (0..self.segments.len())
@@ -93,6 +81,7 @@ impl PartitionLog {
         let segment = &self.segments[at];
         SegmentFacts {
             bytes: u64::from(segment.size),
+            active: at + 1 == self.segments.len(),
             newest_ms: segment.max_timestamp.map_or(now_ms, |max| max.timestamp),
             end_offset: self
                 .segments
@@ -178,6 +167,7 @@ impl PartitionLog {
         self.end_offset = end;
         self.log_start = self.log_start.min(end);
         self.recovery_point = self.recovery_point.min(end);
+        self.cleaned_to = self.cleaned_to.min(end);
         if self.epochs.truncate_end(end) {
             self.write_epochs()?;
         }
@@ -202,6 +192,16 @@ impl PartitionLog {
         }
         self.recovery_point = self.end_offset;
         self.unflushed_records = 0;
+        self.unflushed_since_ms = None;
+        Ok(())
+    }
+
+    /// Flushes where `flush.ms` have passed since the oldest record that is not on the disk for certain.
+    pub fn flush_if_due(&mut self, now_ms: i64) -> Result<(), LogError> {
+        let due = |since: i64| now_ms.saturating_sub(since) >= self.config.flush_ms;
+        if self.unflushed_since_ms.is_some_and(due) {
+            self.flush()?;
+        }
         Ok(())
     }
 

@@ -11,6 +11,7 @@
 
 mod batch;
 mod codec;
+mod compact;
 mod config;
 mod dir;
 mod epochs;
@@ -37,6 +38,7 @@ pub use batch::{
     BatchError, BatchHeader, HEADER_BYTES, LENGTH_PREFIX_BYTES, MAGIC, TimestampType, batches, check_crc,
 };
 pub use codec::Codec;
+pub use compact::Compacted;
 pub use config::{CleanupPolicy, LogConfig};
 pub use dir::{Checkpoint, DeletedFolder, LogDir, LogDirOptions, MetaProperties, PartitionFolder};
 pub use epochs::{EpochEnd, EpochStart, LeaderEpochs};

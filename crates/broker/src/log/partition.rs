@@ -64,6 +64,10 @@ pub struct PartitionLog {
     /// `partition.metadata` is there; it is written with the first batch, as Kafka does.
     pub(super) has_metadata: bool,
     pub(super) unflushed_records: u64,
+    /// When the oldest record came that is not on the disk for certain.
+    pub(super) unflushed_since_ms: Option<i64>,
+    /// Everything below was compacted.
+    pub(super) cleaned_to: i64,
     pub(super) offline: bool,
 }
 
@@ -307,6 +311,9 @@ impl PartitionLog {
         let Some(active) = segments.last_mut() else {
             return Ok(());
         };
+        if active.size == 0 {
+            active.begin(now_ms);
+        }
         if let Err(error) = active.append(place, header, parts, config) {
             self.offline = matches!(error, LogError::Offline { .. });
             return Err(error);
@@ -322,7 +329,11 @@ impl PartitionLog {
             )?;
         }
         self.unflushed_records += u64::from(header.record_count.unsigned_abs());
-        if self.unflushed_records >= self.config.flush_messages {
+        let since = *self.unflushed_since_ms.get_or_insert(now_ms);
+        // `flush.ms` of 0 is as strict as `flush.messages` of 1.
+        if self.unflushed_records >= self.config.flush_messages
+            || now_ms.saturating_sub(since) >= self.config.flush_ms
+        {
             self.flush()?;
         }
         Ok(())
@@ -345,7 +356,7 @@ impl PartitionLog {
     }
 
     pub(super) fn is_strict(&self) -> bool {
-        self.config.flush_messages == 1
+        self.config.flush_messages == 1 || self.config.flush_ms == 0
     }
 
     pub(super) fn active(&self) -> &Segment {

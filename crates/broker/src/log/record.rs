@@ -63,6 +63,8 @@ pub(super) struct RawRecord {
     pub(super) offset_delta: i32,
     pub(super) key: Option<Span>,
     pub(super) value: Option<Span>,
+    /// Everything after the offset: key, value and headers as they lie.
+    pub(super) rest: Span,
 }
 
 impl RawRecord {
@@ -96,6 +98,22 @@ pub(super) fn walk(
             walk_source(header, &mut StreamSource { stream, at: 0, limit }, visit)
         }
     }
+}
+
+/// The same for records that are decompressed already.
+pub(super) fn walk_plain(
+    header: &BatchHeader,
+    records: &Bytes,
+    visit: &mut dyn FnMut(i32, RawRecord),
+) -> Result<(), BatchError> {
+    walk_source(
+        header,
+        &mut SliceSource {
+            bytes: records,
+            at: 0,
+        },
+        visit,
+    )
 }
 
 fn walk_source<S: Source>(
@@ -211,6 +229,7 @@ fn next_record<S: Source>(source: &mut S) -> Result<RawRecord, BatchError> {
     source.byte()?; // attributes: unused in v2
     let timestamp_delta = varlong(source)?;
     let offset_delta = varint(source)?;
+    let rest = source.at();
     let key = bytes_field(source)?;
     let value = bytes_field(source)?;
     let headers = varint(source)?;
@@ -236,6 +255,10 @@ fn next_record<S: Source>(source: &mut S) -> Result<RawRecord, BatchError> {
         offset_delta,
         key,
         value,
+        rest: Span {
+            start: rest,
+            len: source.at() - rest,
+        },
     })
 }
 

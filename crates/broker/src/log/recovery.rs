@@ -15,7 +15,7 @@ use super::partition::{PartitionLog, marker_of};
 use super::producers::{ProducerStates, Verifications};
 use super::scan::{Scan, ScanError};
 use super::segment::{LOG, Place, Segment};
-use super::{snapshot, txn_index};
+use super::{compact, snapshot, txn_index};
 
 /// What is known of a log before it is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +70,8 @@ impl PartitionLog {
             verifications: Verifications::default(),
             has_metadata: false,
             unflushed_records: 0,
+            unflushed_since_ms: None,
+            cleaned_to: 0,
             offline: false,
         };
         if !created {
@@ -134,6 +136,7 @@ impl PartitionLog {
     }
 
     fn load_segments(&mut self, known: Known, now_ms: i64) -> Result<(), LogError> {
+        compact::finish_swaps(&self.place)?;
         let bases = self.list_segments()?;
         let mut segments = Vec::with_capacity(bases.len().max(1));
         let mut cut = false;

@@ -11,6 +11,8 @@ pub struct SegmentFacts {
     pub newest_ms: i64,
     /// First offset after it.
     pub end_offset: i64,
+    /// Is it the one that is written to.
+    pub active: bool,
 }
 
 /// How many of the oldest segments go. As in Kafka the active segment goes too where all its records are due, and
@@ -31,8 +33,12 @@ pub fn expired_segments(
         Err(_) => 0,
     };
     let due = |segment: &&SegmentFacts| {
-        if segment.end_offset > high_watermark || segment.bytes == 0 {
+        if segment.end_offset > high_watermark {
             return false;
+        }
+        if segment.bytes == 0 {
+            // The active one, or one that compaction has left empty.
+            return !segment.active && config.cleanup.delete;
         }
         let below_start = segment.end_offset <= log_start;
         let by_size = config.cleanup.delete && excess >= segment.bytes;

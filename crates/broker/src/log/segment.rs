@@ -249,11 +249,39 @@ impl Segment {
         }
         self.bytes_since_index = self.bytes_since_index.saturating_add(header.size as u32);
         self.size += header.size as u32;
-        if write_due {
-            self.write_indexes(place)
-        } else {
-            Ok(())
+        if write_due && let Err(error) = self.write_indexes(place) {
+            // The batch is in the log. Entries wait for the next time, and a start makes them anew.
+            tracing::debug!(%error, "an index could not be written");
         }
+        Ok(())
+    }
+
+    /// Indexes the log file from its start; the segment is new and the file is there.
+    pub(super) fn index_all(&mut self, place: &Place, interval_bytes: u32) -> Result<(), LogError> {
+        let size = self.file_size(place)?;
+        let file = self.log(place)?;
+        let mut scan = Scan::all(&file, size);
+        while let Some(header) = scan
+            .header(u64::from(self.size))
+            .map_err(|error| self.scan_error(place, error))?
+        {
+            self.index(place, &header, interval_bytes)?;
+        }
+        if self.size == 0 {
+            self.reserve_indexes(place)
+        } else {
+            self.finish(place)
+        }
+    }
+
+    /// Its first batch comes now: `segment.ms` counts from here.
+    pub(super) fn begin(&mut self, now_ms: i64) {
+        self.created_ms = now_ms;
+    }
+
+    /// Largest timestamp of the first batch.
+    pub(super) fn first_timestamp(&self) -> Option<i64> {
+        self.first_timestamp
     }
 
     fn index_max_timestamp(&mut self) {
@@ -333,13 +361,16 @@ impl Segment {
         if self.size == 0 {
             return !relative_fits;
         }
-        let waited = match self.first_timestamp {
+        // As Kafka, by the records' own time. The clock of this cluster may be ahead of its clients', so that its time
+        // since the segment was made counts as well.
+        let by_records = match self.first_timestamp {
             Some(first) if timestamp >= 0 => timestamp.saturating_sub(first),
-            _ => now_ms.saturating_sub(self.created_ms),
+            _ => i64::MIN,
         };
+        let waited = by_records.max(now_ms.saturating_sub(self.created_ms));
         let index_full = |len: usize, bytes: usize| len + 1 >= config.segment_index_bytes as usize / bytes;
         u64::from(self.size) + bytes as u64 > u64::from(config.segment_bytes)
-            || waited > config.segment_ms
+            || waited > config.segment_life_ms(self.base_offset)
             || index_full(self.offsets.len(), OffsetEntry::BYTES)
             || index_full(self.times.len(), TimeEntry::BYTES)
             || !relative_fits

@@ -64,6 +64,16 @@ pub(super) fn append_completed(
     written.map_err(LogError::io("append to", &path))
 }
 
+/// Replaces the transactions of a segment.
+pub(super) fn write(place: &Place, base_offset: i64, aborted: &[AbortedTxn]) -> Result<(), LogError> {
+    if aborted.is_empty() {
+        return Ok(());
+    }
+    let path = place.path(base_offset, TXN_INDEX);
+    let bytes: Vec<u8> = aborted.iter().flat_map(|aborted| encode(*aborted)).collect();
+    replace(&path, &bytes, false).map_err(LogError::io("write", &path))
+}
+
 /// Offset of the marker of a segment's last entry, -1 for none.
 pub(super) fn last_offset(place: &Place, base_offset: i64) -> Result<i64, LogError> {
     Ok(read(place, base_offset)?

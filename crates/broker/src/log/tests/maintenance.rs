@@ -77,6 +77,7 @@ fn size_keeps_at_least_what_was_asked_for() {
 #[test]
 fn expired_segments_are_the_oldest_that_are_due() {
     let segment = |bytes, newest_ms, end_offset| SegmentFacts {
+        active: false,
         bytes,
         newest_ms,
         end_offset,
@@ -85,7 +86,10 @@ fn expired_segments_are_the_oldest_that_are_due() {
         segment(10, 100, 5),
         segment(10, 50, 9),
         segment(10, 300, 12),
-        segment(0, 0, 12),
+        SegmentFacts {
+            active: true,
+            ..segment(0, 0, 12)
+        },
     ];
     let count = |config: &LogConfig, start, hw, now| expired_segments(&all, config, start, hw, now);
     let by_time = LogConfig {
@@ -161,11 +165,26 @@ fn segments_are_rolled_by_time() {
     assert_eq!(log.segment_count(), 1);
     append(&mut log, &batch_at("c", 1, NOW + 1001));
     assert_eq!(log.segment_count(), 2);
-    log.maybe_roll(NOW + 1500).unwrap();
+    // A clock that was put forward counts, also where the client's was not; but only an append rolls.
+    log.append(&batch_at("d", 1, NOW + 1001), 0, NOW + 1000).unwrap();
     assert_eq!(log.segment_count(), 2);
-    log.maybe_roll(NOW + 3000).unwrap();
-    log.maybe_roll(NOW + 9000).unwrap();
-    assert_eq!(log.segment_count(), 3, "an empty segment is not rolled");
+    log.enforce_retention(NOW + 9000, 4).unwrap();
+    assert_eq!(log.segment_count(), 2);
+    log.append(&batch_at("e", 1, NOW + 1001), 0, NOW + 9000).unwrap();
+    assert_eq!(log.segment_count(), 3);
+}
+
+#[test]
+fn old_records_alone_don_t_roll_a_segment_of_now() {
+    let bench = Bench::new(LogConfig {
+        segment_ms: 1000,
+        ..LogConfig::default()
+    });
+    let mut log = bench.open();
+    for _ in 0..5 {
+        append(&mut log, &batch_at("a", 1, NOW - 1_000_000_000));
+    }
+    assert_eq!(log.segment_count(), 1);
 }
 
 #[test]
@@ -257,6 +276,7 @@ fn a_log_dir_remembers_a_clean_stop_and_nothing_else() {
         recovery_point: log.recovery_point(),
         high_watermark: 3,
         log_start: 2,
+        cleaned_to: 0,
     }])
     .unwrap();
     dir.close().unwrap();

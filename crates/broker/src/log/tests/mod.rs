@@ -1,6 +1,7 @@
 //! The log as a whole, on real files.
 
 mod append_read;
+mod compaction;
 mod crash;
 mod kafka_tools;
 mod maintenance;
