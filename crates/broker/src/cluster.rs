@@ -167,6 +167,9 @@ impl Builder {
     }
 
     /// Sets a broker configuration, by the name that Kafka gives it.
+    ///
+    /// What is acknowledged survives the death of the process. With `log.flush.interval.messages` of 1 (or
+    /// `log.flush.interval.ms` of 0) it is forced to the disk first and survives the machine's death as well.
     #[must_use]
     pub fn config(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.configs.insert(name.into(), value.into());

@@ -124,14 +124,19 @@ fn segments_become_fewer_and_are_found_by_offset_and_time() {
     log.roll(NOW).unwrap();
     let before = log.segment_count();
     pass(&mut log, NOW).unwrap();
-    assert!(
-        log.segment_count() < before,
-        "{before} to {}",
-        log.segment_count()
-    );
+    // As in Kafka, segments are joined by the size that they have before a pass.
+    log.set_config(LogConfig {
+        segment_bytes: 1 << 20,
+        ..compacted()
+    });
+    plain(&mut log, &[("same", Some("last"))]);
+    log.roll(NOW).unwrap();
+    pass(&mut log, NOW).unwrap();
+    assert!(before > 2);
+    assert_eq!(log.segment_count(), 2);
     let left = keys(&log);
     assert_eq!(left.len(), 121);
-    for offset in 0..240 {
+    for offset in 0..241 {
         let bytes = log.read(offset, 1, i64::MAX, true).unwrap().read().unwrap();
         let (header, _) = batches(&bytes).next().unwrap().unwrap();
         assert!(header.last_offset() >= offset);
