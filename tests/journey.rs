@@ -53,8 +53,8 @@ fn run(home: &Path, args: &[&str], expected: i32) -> String {
 impl Learner {
     fn start() -> Self {
         let home = tempfile::tempdir().unwrap();
-        let backend =
-            std::env::var("STREAMLINGS_JOURNEY").unwrap_or_else(|_| "--backend embedded --port 0".into());
+        let backend = std::env::var("STREAMLINGS_JOURNEY")
+            .unwrap_or_else(|_| "--backend embedded --port 0 --brokers 3".into());
         let mut up = vec!["up"];
         up.extend(backend.split_whitespace());
         run(home.path(), &up, 0);
@@ -146,6 +146,22 @@ impl Learner {
         path
     }
 
+    /// Whether this lab can do what the whole exercise needs.
+    fn fits(&self, exercise: &Exercise) -> bool {
+        let status: Value = serde_json::from_str(&run(self.home.path(), &["status", "--json"], 0)).unwrap();
+        let brokers = status["brokers"].as_array().unwrap().len();
+        let can = |need: &str| status["capabilities"][need] == true;
+        brokers >= exercise.brokers as usize && exercise.needs.iter().all(|need| can(need.word()))
+    }
+
+    /// What this lab can't do is left undone, from another terminal; Enter then goes to the next exercise.
+    fn passes_over(&mut self, exercise: &Exercise) {
+        self.sees(&format!("Enter starts {}", exercise.id));
+        for _ in &exercise.steps {
+            run(self.home.path(), &["skip", &exercise.id], 0);
+        }
+    }
+
     /// Whether this lab lacks what the step needs: it is shown then, and not done.
     fn can_only_read(&self, step: &Step) -> bool {
         let status: Value = serde_json::from_str(&run(self.home.path(), &["status", "--json"], 0)).unwrap();
@@ -193,9 +209,17 @@ impl Drop for Learner {
 fn from_the_first_start_to_a_verified_badge() {
     let course = Course::from_files(&Files::Embedded).unwrap();
     let mut learner = Learner::start();
+    let mut passed_over = false;
     for exercise in course.exercises() {
+        if !learner.fits(exercise) {
+            learner.passes_over(exercise);
+            passed_over = true;
+            continue;
+        }
         // The terminal is read byte by byte: only ASCII can be waited for.
-        learner.sees(&format!("Enter starts {}", exercise.id));
+        if !std::mem::take(&mut passed_over) {
+            learner.sees(&format!("Enter starts {}", exercise.id));
+        }
         learner.key("\r");
         learner.walks(exercise);
     }
