@@ -225,7 +225,7 @@ impl Admin {
     /// As [`offsets`](Self::offsets), for partitions of several topics, each with its own error; -1: no record there.
     pub fn offsets_at(&self, places: &[TopicPartition], at: At) -> KafkaResult<PerPartition<i64>> {
         let spec = match at {
-            At::Latest => -1,
+            At::Latest | At::Stable => -1,
             At::Earliest => -2,
             At::MaxTimestamp => -3,
             At::Timestamp(ms) => ms.max(0),
@@ -237,7 +237,7 @@ impl Admin {
             .iter()
             .map(|(topic, partition)| ((self.real_topic(topic), *partition), spec))
             .collect();
-        let mut offsets = self.shown_places(self.shown(self.native.list_offsets(&specs))?);
+        let mut offsets = self.shown_places(self.shown(self.native.list_offsets(&specs, at == At::Stable))?);
         offsets.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(offsets)
     }

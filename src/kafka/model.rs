@@ -151,6 +151,8 @@ pub enum At {
     Earliest,
     /// The high watermark.
     Latest,
+    /// The last stable offset: where a reader with `read_committed` has to stop.
+    Stable,
     /// The first record at or after a time, in ms since 1970.
     Timestamp(i64),
     /// The record with the largest timestamp (KIP-734).

@@ -62,6 +62,9 @@ pub struct Scanner {
     consumer: BaseConsumer,
     real: String,
     topic: String,
+    /// How far a scan goes: a reader with `read_committed` stops in front of the first open transaction, and must not
+    /// think that it has read what is behind.
+    end: At,
     /// The topic's id at the last scan.
     id: Option<String>,
     /// The next offset to read, by partition.
@@ -99,6 +102,11 @@ impl Scanner {
             consumer: config.create()?,
             real: target.real(topic),
             topic: topic.to_owned(),
+            end: if isolation == "read_committed" {
+                At::Stable
+            } else {
+                At::Latest
+            },
             id: None,
             next: BTreeMap::new(),
             timeout,
@@ -157,7 +165,7 @@ impl Scanner {
             .drain(..)
             .map(|partition| (self.topic.clone(), partition))
             .collect();
-        let offsets = self.admin.offsets_at(&places, At::Latest)?;
+        let offsets = self.admin.offsets_at(&places, self.end)?;
         Ok(offsets
             .into_iter()
             .filter_map(|((_, partition), offset)| Some((partition, offset.ok()?)))

@@ -444,14 +444,26 @@ impl Native {
     }
 
     /// `specs`: topic, partition and a timestamp or one of Kafka's special values (-1 latest, -2 earliest, -3 max).
-    pub(super) fn list_offsets(&self, specs: &[(TopicPartition, i64)]) -> KafkaResult<PerPartition<i64>> {
+    /// With `stable`, latest is the last stable offset.
+    pub(super) fn list_offsets(
+        &self,
+        specs: &[(TopicPartition, i64)],
+        stable: bool,
+    ) -> KafkaResult<PerPartition<i64>> {
         let list = native_list(specs)?;
         // SAFETY: as in `create_topic`.
         unsafe {
             self.ask(
                 Op::RD_KAFKA_ADMIN_OP_LISTOFFSETS,
                 Wait::Answer,
-                |client, options, queue| rd::rd_kafka_ListOffsets(client, list.raw, options, queue),
+                |client, options, queue| {
+                    if stable {
+                        let level = rd::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED;
+                        let refused = rd::rd_kafka_AdminOptions_set_isolation_level(options, level);
+                        debug_assert!(refused.is_null(), "this request has an isolation level");
+                    }
+                    rd::rd_kafka_ListOffsets(client, list.raw, options, queue);
+                },
                 |event| {
                     let result = rd::rd_kafka_event_ListOffsets_result(event);
                     let infos = array!(rd::rd_kafka_ListOffsets_result_infos, result);

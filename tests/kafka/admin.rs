@@ -162,6 +162,25 @@ fn offsets_of_a_group_are_read_moved_and_forgotten() {
 }
 
 #[test]
+fn a_scan_that_met_an_open_transaction_gets_its_records_when_it_is_committed() {
+    let cluster = crate::Cluster::start();
+    let target = cluster.target();
+    let topic = format!("payouts-{}", std::process::id());
+    let mut config = target.client_config();
+    let producer: BaseProducer = config.set("transactional.id", &topic).create().unwrap();
+    producer.init_transactions(PATIENCE).unwrap();
+    producer.begin_transaction().unwrap();
+    producer
+        .send(BaseRecord::<str, str>::to(&topic).partition(0).payload("42.00"))
+        .unwrap();
+    producer.flush(PATIENCE).unwrap();
+    let mut scanner = Scanner::new(&target, &topic, PATIENCE).unwrap();
+    assert_eq!(scanner.scan(100, |_| ()).unwrap().records, 0, "it is open");
+    producer.commit_transaction(PATIENCE).unwrap();
+    assert_eq!(scanner.scan(100, |_| ()).unwrap().records, 1, "it is committed");
+}
+
+#[test]
 fn a_scan_hands_out_what_is_new_and_notices_another_topic_of_the_name() {
     let cluster = crate::Cluster::start();
     let target = shared(&cluster.target(), "ann4-");
