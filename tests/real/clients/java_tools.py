@@ -55,6 +55,8 @@ class Java(Facts):
     def tidy(self, text):
         text = re.sub(r"TopicId: \S{22}", "TopicId: ID", text)
         text = re.sub(r"(CreateTime|LogAppendTime):\d{13}", r"\1:TIME", text)
+        # A hash set's order isn't a fact.
+        text = re.sub(r"(?<=Valid states are: ).*", lambda m: ", ".join(sorted(m[0].split(", "))), text)
         return re.sub(r"\s+", " ", text).strip()
 
     def tell(self, name, tool, *words, **rest):

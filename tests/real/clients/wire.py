@@ -589,22 +589,22 @@ def produce(f):
 
 def times(f):
     name = f.topic("times")
-    for at, time in enumerate((NOW, NOW + 5, NOW + 3, NOW + 9, NOW + 9, NOW + 1)):
-        f.produce(name, batch([(b"k", b"%d" % at)], time=time))
+    for at, when in enumerate((NOW, NOW + 5, NOW + 3, NOW + 9, NOW + 9, NOW + 1)):
+        f.produce(name, batch([(b"k", b"%d" % at)], time=when))
     f.produce(name, batch([record(0, b"a", b"b", 0), record(1, b"a", b"b", 20), record(2, b"a", b"b", 10)], time=NOW + 10, max_time=NOW + 30))
-    for what, time in (("latest", LATEST), ("earliest", EARLIEST), ("max", MAX_TIME), ("local earliest", LOCAL_EARLIEST), ("0", 0), ("first", NOW), ("between", NOW + 4), ("nine", NOW + 9),
+    for what, when in (("latest", LATEST), ("earliest", EARLIEST), ("max", MAX_TIME), ("local earliest", LOCAL_EARLIEST), ("0", 0), ("first", NOW), ("between", NOW + 4), ("nine", NOW + 9),
                        ("in batch", NOW + 25), ("last", NOW + 30), ("after", NOW + 31), ("-7", -7)):
-        f.ask(f"offset {what}", lambda t=time: f.offset(name, t))
-    for what, time, message in (("tiered", TIERED, "ListOffsets9"), ("local next", LOCAL_NEXT, "ListOffsets10"), ("tiered 10", TIERED, "ListOffsets10"), ("max 10", MAX_TIME, "ListOffsets10"),
+        f.ask(f"offset {what}", lambda t=when: f.offset(name, t))
+    for what, when, message in (("tiered", TIERED, "ListOffsets9"), ("local next", LOCAL_NEXT, "ListOffsets10"), ("tiered 10", TIERED, "ListOffsets10"), ("max 10", MAX_TIME, "ListOffsets10"),
                                 ("tiered 7", TIERED, "ListOffsets"), ("local 7", LOCAL_EARLIEST, "ListOffsets"), ("local 9", LOCAL_EARLIEST, "ListOffsets9"), ("next 9", LOCAL_NEXT, "ListOffsets9")):
-        f.ask(f"offset {what}", lambda t=time, m=message: f.offset(name, t, m))
+        f.ask(f"offset {what}", lambda t=when, m=message: f.offset(name, t, m))
     f.ask("offset of unknown", lambda: f.offset(f.name("ghost"), LATEST))
     f.ask("offset of partition 9", lambda: f.offset(name, LATEST, index=9))
     f.ask("offset of epoch 9", lambda: f.offset(name, LATEST, leader_epoch=9))
     f.ask("offset of epoch 0", lambda: f.offset(name, LATEST, leader_epoch=0))
     empty = f.topic("empty")
-    for time in (LATEST, EARLIEST, MAX_TIME, 0, NOW):
-        f.ask(f"offset of empty {time if time < 1 else 'now'}", lambda t=time: f.offset(empty, t))
+    for when in (LATEST, EARLIEST, MAX_TIME, 0, NOW):
+        f.ask(f"offset of empty {when if when < 1 else 'now'}", lambda t=when: f.offset(empty, t))
     f.produce(empty, batch([(b"k", b"v")], time=-1))
     f.ask("no time, max", lambda: f.offset(empty, MAX_TIME))
     f.ask("no time, 0", lambda: f.offset(empty, 0))
