@@ -227,6 +227,7 @@ impl Builder {
                 owner,
                 runtime,
                 accepting: Mutex::default(),
+                reserved: Mutex::default(),
             }),
             temporary,
         };
@@ -316,6 +317,14 @@ fn bind(port: u16) -> Result<TcpListener, StartError> {
         .set_nonblocking(true)
         .map_err(|source| StartError::Port { port, source })?;
     Ok(listener)
+}
+
+/// Holds a port without listening on it: who connects is refused.
+fn reserve(port: u16) -> io::Result<tokio::net::TcpSocket> {
+    let socket = tokio::net::TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind((Ipv4Addr::LOCALHOST, port).into())?;
+    Ok(socket)
 }
 
 fn check_configs(overrides: &Overrides) -> Result<(), StartError> {
@@ -491,11 +500,18 @@ struct Running {
     runtime: tokio::runtime::Runtime,
     /// Who accepts connections, of each broker that is up.
     accepting: Mutex<BTreeMap<i32, tokio::task::JoinHandle<()>>>,
+    /// The ports of brokers that are down. A client that asks for one again and again would else be given the port as
+    /// its own sooner or later, and connect to itself.
+    reserved: Mutex<HashMap<i32, tokio::net::TcpSocket>>,
 }
 
 impl Running {
     fn accepting(&self) -> MutexGuard<'_, BTreeMap<i32, tokio::task::JoinHandle<()>>> {
         self.accepting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reserved(&self) -> MutexGuard<'_, HashMap<i32, tokio::net::TcpSocket>> {
+        self.reserved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -609,6 +625,7 @@ impl Cluster {
         }
         let port = node.port;
         let failed = |source: io::Error| BrokerError::Port { id, port, source };
+        drop(running.reserved().remove(&id));
         let listener = bind(port).map_err(|error| match error {
             StartError::Port { source, .. } => failed(source),
             _ => failed(io::ErrorKind::AddrInUse.into()),
@@ -691,6 +708,11 @@ impl Cluster {
             while !task.is_finished() {
                 std::thread::yield_now();
             }
+        }
+        if let Some(node) = self.nodes.get(&id)
+            && let Ok(socket) = reserve(node.port)
+        {
+            running.reserved().insert(id, socket);
         }
     }
 

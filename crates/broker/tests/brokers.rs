@@ -119,6 +119,20 @@ fn records_and_offsets_outlive_any_one_broker() {
 }
 
 #[test]
+fn nobody_gets_the_port_of_a_broker_that_is_down() {
+    let cluster = Cluster::builder().brokers(3).start().unwrap();
+    cluster.kill_broker(2).unwrap();
+    let port = cluster.brokers()[1].port;
+    // The system gives each attempt the next free port as its own: one of them would be the one that is asked for, and
+    // the client be connected to itself.
+    for _ in 0..40_000 {
+        assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_err());
+    }
+    cluster.start_broker(2).unwrap();
+    assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+}
+
+#[test]
 fn a_killed_broker_is_missed_when_its_session_is_over() {
     let folder = tempfile::tempdir().unwrap();
     let start = || {
