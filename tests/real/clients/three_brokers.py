@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Facts about a cluster of three brokers, which are stopped and started. usage: three_brokers.py BOOTSTRAP PREFIX [PART ...]
 
-needs: KAFKA_HOME, and CONTROL, the folder of provision/kafka-cluster.sh or the home of a lab. Broker 1 is never stopped:
+needs: KAFKA_HOME, STREAMLINGS_BIN, and CONTROL, the folder of provision/kafka-cluster.sh or the home of a lab. Broker 1 is never stopped:
 it is Kafka's controller.
 """
 
@@ -11,7 +11,6 @@ import re
 import subprocess
 import sys
 import tempfile
-import urllib.request
 from pathlib import Path
 
 from confluent_kafka import (Consumer, ConsumerGroupTopicPartitions, ElectionType, KafkaError, KafkaException, Producer, TopicCollection,
@@ -41,16 +40,10 @@ class Three(Facts):
         return f"{inner.name()}: {inner.str()}" if isinstance(inner, KafkaError) else Facts.error(error)
 
     def broker(self, what, id):
-        """Stops or starts a broker: the lab's by its control interface, Kafka's by its process."""
-        state = self.control / "lab" / "state.json"
-        if not state.exists():
-            subprocess.run([CLUSTER, self.control, what, str(id)], check=True, stdout=subprocess.DEVNULL)
-            return
-        port, token = json.loads(state.read_text())["control_port"], (self.control / "lab" / "token").read_text().strip()
-        route = {"stop": "kill", "start": "start"}[what]
-        ask = urllib.request.Request(f"http://127.0.0.1:{port}/v1/brokers/{id}/{route}", b"null", method="POST",
-                                     headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"})
-        urllib.request.urlopen(ask, timeout=DEADLINE_S).close()
+        """Stops or starts a broker: the lab's by its command, Kafka's by its process."""
+        lab = (self.control / "lab").exists()
+        command = [os.environ["STREAMLINGS_BIN"], "broker", what, str(id)] if lab else [CLUSTER, self.control, what, str(id)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "STREAMLINGS_HOME": str(self.control)})
 
     def create(self, name, assignment=None, partitions=1, replicas=3, config=None):
         new = (NewTopic(self.name(name), len(assignment), replica_assignment=assignment, config=config or {}) if assignment

@@ -149,18 +149,6 @@ func configs(f *facts) {
 	broker("bad value", kadm.SetConfig, "log.cleaner.threads", text("no"), 1)
 	broker("unknown name", kadm.SetConfig, "log.cleaner.hands", text("2"), 1)
 	broker("unknown broker", kadm.SetConfig, "log.cleaner.threads", text("2"), 7)
-	f.ask("config names of the broker", func() (any, error) {
-		all, err := f.admin.DescribeBrokerConfigs(f.ctx, 1)
-		if err != nil {
-			return nil, err
-		}
-		names := []string{}
-		for _, config := range all[0].Configs {
-			names = append(names, config.Key)
-		}
-		slices.Sort(names)
-		return names, nil
-	})
 	f.ask("config resources", func() (any, error) {
 		listed, err := f.admin.ListConfigResources(f.ctx, kmsg.ConfigResourceTypeBroker)
 		return listed, err
