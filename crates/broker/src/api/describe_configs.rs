@@ -14,7 +14,6 @@ use crate::api::shape::{
 };
 use crate::api::{Answer, Aside, Handler};
 use crate::core::client_metrics::describe_metrics;
-use crate::core::config_docs::documentation;
 use crate::core::configs::{Described, Scope, Source, Type, shown};
 use crate::core::group_configs::describe_group;
 use crate::core::topics::check_name;
@@ -30,7 +29,7 @@ impl Handler for Api {
     type Wire = DescribeConfigsRequest;
     type Call = DescribeConfigsRequest;
     const VERSIONS: (i16, i16) = (1, 4);
-    const NOTE: &'static str = "of loggers, the root logger's level";
+    const NOTE: &'static str = "of loggers, the root logger's level; no documentation texts";
     const SHAPE: &'static [Field] = &[
         all(Structs(&[all(I8), all(Text), all(Values(&Text))])),
         all(I8),
@@ -57,15 +56,10 @@ impl Handler for Api {
                     let wanted = |line: &Described| {
                         keys.is_empty() || keys.iter().any(|key| key.as_str() == line.name)
                     };
-                    let lines = lines.into_iter().filter(wanted).map(|line| {
-                        let docs = if call.include_documentation {
-                            documentation(scope, &line.name)
-                        } else {
-                            None
-                        };
-                        entry(line, scope, call.include_synonyms)
-                            .with_documentation(docs.map(StrBytes::from_static_str))
-                    });
+                    let lines = lines
+                        .into_iter()
+                        .filter(wanted)
+                        .map(|line| entry(line, scope, call.include_synonyms));
                     // Kafka answers an empty message, not a missing one, beside no error.
                     result
                         .with_error_message(Some(StrBytes::default()))

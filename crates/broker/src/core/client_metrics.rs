@@ -68,19 +68,11 @@ fn is_pattern(text: &str) -> bool {
     let mut chars = text.chars();
     while let Some(c) = chars.next() {
         match (c, open.last()) {
-            ('\\', _) => {
-                if chars.next().is_none() {
-                    return false;
-                }
-            }
-            (']', Some('[')) => {
-                open.pop();
-            }
+            ('\\', _) if chars.as_str().is_empty() => return false,
+            ('\\', _) => drop(chars.next()),
+            (']', Some('[')) | (')', Some('(')) => drop(open.pop()),
             (_, Some('[')) => {}
             ('[' | '(', _) => open.push(c),
-            (')', Some('(')) => {
-                open.pop();
-            }
             (')', _) => return false,
             ('*' | '+' | '?', _) if matches!(before, None | Some('(' | '|')) => return false,
             _ => {}

@@ -10,7 +10,6 @@ pub(crate) mod admin;
 pub(crate) mod brokers;
 pub(crate) mod client_metrics;
 mod config_changes;
-pub(crate) mod config_docs;
 mod config_table;
 pub(crate) mod configs;
 pub(crate) mod coordinator;

@@ -26,6 +26,16 @@ struct Parked {
     pending: Vec<Pending>,
 }
 
+/// What became of a batch.
+enum Fate {
+    /// That is not decided yet.
+    Open,
+    /// It is on every replica in sync.
+    Committed,
+    /// It is not, or not on enough of them.
+    Failed(ResponseError),
+}
+
 /// Produce requests that wait.
 #[derive(Default)]
 pub(crate) struct ParkedProduces {
@@ -95,30 +105,33 @@ impl super::Core {
             pending,
         } = parked;
         pending.retain(|wait| match self.fate(caller.broker, wait) {
-            None => true,
-            Some(error) => {
-                if let Some(error) = error {
-                    fail(response, wait.place, error);
-                }
+            Fate::Open => true,
+            Fate::Committed => false,
+            Fate::Failed(error) => {
+                fail(response, wait.place, error);
                 false
             }
         });
     }
 
-    /// What became of a batch; nothing where that is open.
-    fn fate(&self, broker: i32, wait: &Pending) -> Option<Option<ResponseError>> {
+    /// What became of a batch.
+    fn fate(&self, broker: i32, wait: &Pending) -> Fate {
         let Some(partition) = self.topics.partition(wait.key.0, wait.key.1) else {
-            return Some(Some(ResponseError::UnknownTopicOrPartition));
+            return Fate::Failed(ResponseError::UnknownTopicOrPartition);
         };
         let Some(replica) = partition.led_by(broker) else {
-            return Some(Some(ResponseError::NotLeaderOrFollower));
+            return Fate::Failed(ResponseError::NotLeaderOrFollower);
         };
         if replica.high_watermark < wait.offset {
-            return None;
+            return Fate::Open;
         }
         let name = self.topics.name_of(wait.key.0);
         let min_in_sync = name.map_or(1, |name| self.min_in_sync(name));
-        Some((partition.isr.len() < min_in_sync).then_some(ResponseError::NotEnoughReplicasAfterAppend))
+        if partition.isr.len() < min_in_sync {
+            Fate::Failed(ResponseError::NotEnoughReplicasAfterAppend)
+        } else {
+            Fate::Committed
+        }
     }
 
     /// Something changed in a partition: answers those who waited for it.

@@ -78,7 +78,7 @@ impl PartitionLog {
         if !self.config.cleanup.compact || self.offline {
             return Ok(None);
         }
-        let Some(dirty) = self.dirty(now_ms, high_watermark)? else {
+        let Some(dirty) = self.dirty(now_ms, high_watermark) else {
             return Ok(None);
         };
         let latest = self.latest_of_keys(dirty)?;
@@ -117,7 +117,7 @@ impl PartitionLog {
         self.cleaned_to = offset;
     }
 
-    fn dirty(&self, now_ms: i64, high_watermark: i64) -> Result<Option<Dirty>, LogError> {
+    fn dirty(&self, now_ms: i64, high_watermark: i64) -> Option<Dirty> {
         let active = self.active().base_offset;
         let known = (self.log_start..=active).contains(&self.cleaned_to);
         let from = if known { self.cleaned_to } else { self.log_start };
@@ -143,13 +143,13 @@ impl PartitionLog {
             }
         }
         if to <= from || dirty_bytes == 0 {
-            return Ok(None);
+            return None;
         }
         let ratio = dirty_bytes as f64 / (clean_bytes + dirty_bytes) as f64;
         let overdue =
             oldest.is_some_and(|oldest| now_ms.saturating_sub(oldest) > self.config.max_compaction_lag_ms);
         let due = overdue || ratio > self.config.min_cleanable_dirty_ratio;
-        Ok(due.then_some(Dirty { from, to }))
+        due.then_some(Dirty { from, to })
     }
 
     fn latest_of_keys(&self, dirty: Dirty) -> Result<Latest, LogError> {

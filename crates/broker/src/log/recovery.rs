@@ -234,7 +234,7 @@ impl PartitionLog {
             {
                 self.epochs.assign(header.leader_epoch, header.base_offset);
             }
-            segment.index(&self.place, &header, self.config.index_interval_bytes)?;
+            segment.index(&self.place, &header, self.config.index_interval_bytes);
         };
         let cut = u64::from(segment.size) < size;
         if cut {

@@ -213,7 +213,8 @@ impl Segment {
                 },
             });
         }
-        self.index(place, header, config.index_interval_bytes)
+        self.index(place, header, config.index_interval_bytes);
+        Ok(())
     }
 
     /// Takes note of a batch that is now the last of the log file.
@@ -222,7 +223,7 @@ impl Segment {
         place: &Place,
         header: &BatchHeader,
         interval_bytes: u32,
-    ) -> Result<(), LogError> {
+    ) {
         let mut write_due = false;
         let last_offset = header.last_offset();
         if header.max_timestamp >= 0
@@ -253,7 +254,6 @@ impl Segment {
             // The batch is in the log. Entries wait for the next time, and a start makes them anew.
             tracing::debug!(%error, "an index could not be written");
         }
-        Ok(())
     }
 
     /// Indexes the log file from its start; the segment is new and the file is there.
@@ -265,7 +265,7 @@ impl Segment {
             .header(u64::from(self.size))
             .map_err(|error| self.scan_error(place, error))?
         {
-            self.index(place, &header, interval_bytes)?;
+            self.index(place, &header, interval_bytes);
         }
         if self.size == 0 {
             self.reserve_indexes(place)
@@ -505,7 +505,7 @@ impl Segment {
             .header(u64::from(self.size))
             .map_err(|error| self.scan_error(place, error))?
         {
-            self.index(place, &header, u32::MAX)?;
+            self.index(place, &header, u32::MAX);
         }
         Ok(())
     }

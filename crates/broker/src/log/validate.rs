@@ -93,15 +93,17 @@ impl InvalidBatch {
     /// The error code of the Produce response.
     pub fn code(&self) -> ResponseError {
         match self {
-            // A part of a batch is no batch.
-            Self::Batch(BatchError::Truncated { .. }) => ResponseError::InvalidRecord,
             // Kafka's codec table has no such line, and its answer no better word.
             Self::Batch(BatchError::Codec(_)) => ResponseError::UnknownServerError,
             Self::Batch(BatchError::Magic(magic)) if !(0..=2).contains(magic) => {
                 ResponseError::CorruptMessage
             }
+            // A part of a batch is no batch.
+            Self::Batch(BatchError::Truncated { .. })
+            | Self::NotOneBatch
+            | Self::Rule(_)
+            | Self::Records(_) => ResponseError::InvalidRecord,
             Self::Batch(error) => error.code(),
-            Self::NotOneBatch | Self::Rule(_) | Self::Records(_) => ResponseError::InvalidRecord,
             Self::TooLarge { .. } => ResponseError::MessageTooLarge,
             Self::Timestamps(_) => ResponseError::InvalidTimestamp,
         }
