@@ -327,6 +327,8 @@ impl Core {
             Timer::Lag { topic, partition } => self.unsettled.push((topic, partition)),
             Timer::Fence { broker, life } => self.fence_vanished(broker, life),
             Timer::Balance => self.balance(),
+            // What has waited long enough is found when everything settles, right after this.
+            Timer::Acks => {}
             Timer::OpenTransactions => self.abort_timed_out(),
             Timer::TransactionalIds => self.expire_transactional_ids(),
             Timer::Group { group, wake } => self.wake_group(&group, &wake),

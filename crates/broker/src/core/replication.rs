@@ -248,15 +248,20 @@ impl super::Core {
     /// Says whether there is more to copy.
     fn settle_partition(&mut self, key: Key) -> bool {
         let now_ms = self.now_ms;
-        let max_lag_ms = self
-            .configs
-            .number(self.first_broker(), "replica.lag.time.max.ms");
         let Some(name) = self.topics.name_of(key.0).cloned() else {
             return false;
         };
         let min_in_sync = self.min_in_sync(&name);
         let brokers = &self.brokers;
         let internal = super::topics::is_internal(&name);
+        // A coordinator's answers don't wait for followers: who has not copied at once is not in sync, so that what was
+        // answered is on every broker that may lead next.
+        let max_lag_ms = if internal {
+            -1
+        } else {
+            self.configs
+                .number(self.first_broker(), "replica.lag.time.max.ms")
+        };
         let fetches = |id: i32| {
             brokers
                 .get(&id)

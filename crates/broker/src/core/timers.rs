@@ -29,6 +29,8 @@ pub(crate) enum Timer {
     Fence { broker: i32, life: u64 },
     /// Partitions go back to their preferred leaders.
     Balance,
+    /// An append of a coordinator may have waited long enough.
+    Acks,
     /// Transactions may be open for too long.
     OpenTransactions,
     /// Transactional ids may have expired.

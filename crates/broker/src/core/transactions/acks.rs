@@ -7,6 +7,7 @@ use kafka_protocol::ResponseError;
 use uuid::Uuid;
 
 use crate::core::Core;
+use crate::core::timers::Timer;
 use crate::core::topics::Partition;
 
 /// What is done once an append holds, or has failed.
@@ -23,14 +24,23 @@ pub(crate) struct Appended {
     pub(crate) end_offset: i64,
 }
 
+/// An append that waits.
+struct Waiting {
+    appended: Appended,
+    /// When it has waited long enough.
+    until_ms: i64,
+    then: Then,
+}
+
 /// Appends that wait.
 #[derive(Default)]
 pub(crate) struct Acks {
-    waiting: Vec<(Appended, Then)>,
+    waiting: Vec<Waiting>,
 }
 
 impl Core {
-    /// Does `then` once the append is on every replica in sync; at once where it is already.
+    /// Does `then` once the append is on every replica in sync, at once where it is already; or when that has not come
+    /// within `request.timeout.ms`, as Kafka's coordinators do it.
     pub(crate) fn when_replicated(
         &mut self,
         appended: Appended,
@@ -38,7 +48,15 @@ impl Core {
     ) {
         match self.is_replicated(&appended) {
             Some(result) => then(self, result),
-            None => self.transactions.acks.waiting.push((appended, Box::new(then))),
+            None => {
+                let until_ms = self.now_ms + self.configs.number(self.first_broker(), "request.timeout.ms");
+                self.timers.set(until_ms, Timer::Acks);
+                self.transactions.acks.waiting.push(Waiting {
+                    appended,
+                    until_ms,
+                    then: Box::new(then),
+                });
+            }
         }
     }
 
@@ -47,12 +65,14 @@ impl Core {
         let mut any = false;
         let mut at = 0;
         while at < self.transactions.acks.waiting.len() {
-            let Some(result) = self.is_replicated(&self.transactions.acks.waiting[at].0) else {
+            let waiting = &self.transactions.acks.waiting[at];
+            let late = (waiting.until_ms <= self.now_ms).then_some(Err(ResponseError::RequestTimedOut));
+            let Some(result) = self.is_replicated(&waiting.appended).or(late) else {
                 at += 1;
                 continue;
             };
-            let (_, then) = self.transactions.acks.waiting.remove(at);
-            then(self, result);
+            let waiting = self.transactions.acks.waiting.remove(at);
+            (waiting.then)(self, result);
             any = true;
         }
         any
