@@ -104,7 +104,10 @@ impl Player for Typist<'_> {
             "broker" | "clock" | "fault" => self.lab_word(words),
             "jobs" | "logs" => Ok(()),
             "stop" | "kill" | "fg" | "wait" => self.beside(words),
-            "txn" => self.transaction(words),
+            "txn" => {
+                self.transaction(words);
+                Ok(())
+            }
             _ if command.background => self.start_beside(command, stdin),
             word if tools::is_own_process(word) => self.own_process(command),
             _ => {
@@ -237,13 +240,12 @@ impl Typist<'_> {
     }
 
     /// A refusal belongs to the play: a zombie's commit has to fail.
-    fn transaction(&mut self, words: &[String]) -> Outcome<()> {
+    fn transaction(&mut self, words: &[String]) {
         let mut said = Vec::new();
         self.last.output = match self.txn.run(words, self.target, &mut said) {
             Ok(()) => String::from_utf8_lossy(&said).into_owned(),
             Err(problem) => problem.render(),
         };
-        Ok(())
     }
 
     /// `sql FILE` and `job stop NAME`. A refusal belongs to the play: a wrong solution may be refused.
@@ -320,15 +322,14 @@ impl Joins {
 
     /// The members that have their partitions, of the group or of all that consumers without one have made.
     fn members(&self) -> Vec<String> {
-        let groups = match &self.group {
-            Some(group) => vec![group.clone()],
-            None => {
-                let listed = self.admin.groups().unwrap_or_default();
-                let names = listed.into_iter().map(|group| group.name);
-                names
-                    .filter(|name| name.starts_with("console-consumer-"))
-                    .collect()
-            }
+        let groups = if let Some(group) = &self.group {
+            vec![group.clone()]
+        } else {
+            let listed = self.admin.groups().unwrap_or_default();
+            let names = listed.into_iter().map(|group| group.name);
+            names
+                .filter(|name| name.starts_with("console-consumer-"))
+                .collect()
         };
         groups
             .iter()

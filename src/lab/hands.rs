@@ -225,10 +225,7 @@ fn fault(command: FaultCommand, lab: &LabClient, out: &mut dyn Write) -> Outcome
             if rules.is_empty() {
                 return say(out, "No fault is in force.\n");
             }
-            say(
-                out,
-                &rules.iter().map(|rule| format!("{rule}\n")).collect::<String>(),
-            )
+            rules.iter().try_for_each(|rule| say(out, &format!("{rule}\n")))
         }
         FaultCommand::Clear => {
             lab.clear_faults()?;

@@ -155,14 +155,14 @@ fn read(path: &Path) -> Outcome<Key> {
     Ok(key)
 }
 
-/// Takes the rights of others on a key file away, and says so: whoever read the key meanwhile can sign with it.
+/// Takes the rights of others (the six lower bits) on a key file away, and says so: whoever read the key meanwhile can sign with it.
 #[cfg(unix)]
 fn keep_private(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
     let Ok(mode) = fs::metadata(path).map(|about| about.permissions().mode() & 0o777) else {
         return;
     };
-    if mode & 0o077 == 0 {
+    if mode.trailing_zeros() >= 6 {
         return;
     }
     let mended = match fs::set_permissions(path, fs::Permissions::from_mode(0o600)) {

@@ -214,7 +214,7 @@ impl Desk {
                 "title": step.title, "task": step.task, "checks": labels, "folder": folder.path(), "files": watched.exercise.work_files,
                 "done": self.progress.is_done(&watched.exercise, step)}),
             );
-            return filled.map(|_| Exit::Done);
+            return filled.map(|()| Exit::Done);
         }
         ui::print(&view::step_text(&watched.exercise, watched.index, ui::width()));
         ui::print("\n");
@@ -229,7 +229,7 @@ impl Desk {
         if !watched.exercise.work_files.is_empty() {
             ui::print(&format!("\nYour files: {}\n", folder.path().display()));
         }
-        filled.map(|_| Exit::Done)
+        filled.map(|()| Exit::Done)
     }
 
     fn check(&self, which: &Which) -> Outcome<Exit> {

@@ -29,9 +29,12 @@ const MOST: usize = 8;
 pub const USAGE: &str = "txn begin --id ID [--as NAME] [--timeout-ms N], txn send TOPIC VALUE [--key KEY] \
                          [--partition N] [--as NAME], txn commit|abort|close [--as NAME], txn list";
 
+/// Where a record is: its partition and offset.
+type Placed = Result<(i32, i64), ClientError>;
+
 /// What became of the last record.
 #[derive(Clone, Default)]
-struct Delivery(Arc<Mutex<Option<Result<(i32, i64), ClientError>>>>);
+struct Delivery(Arc<Mutex<Option<Placed>>>);
 
 impl ClientContext for Delivery {}
 

@@ -218,12 +218,7 @@ impl Segment {
     }
 
     /// Takes note of a batch that is now the last of the log file.
-    pub(super) fn index(
-        &mut self,
-        place: &Place,
-        header: &BatchHeader,
-        interval_bytes: u32,
-    ) {
+    pub(super) fn index(&mut self, place: &Place, header: &BatchHeader, interval_bytes: u32) {
         let mut write_due = false;
         let last_offset = header.last_offset();
         if header.max_timestamp >= 0

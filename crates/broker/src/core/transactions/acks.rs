@@ -46,18 +46,16 @@ impl Core {
         appended: Appended,
         then: impl FnOnce(&mut Core, Result<(), ResponseError>) + Send + 'static,
     ) {
-        match self.is_replicated(&appended) {
-            Some(result) => then(self, result),
-            None => {
-                let until_ms = self.now_ms + self.configs.number(self.first_broker(), "request.timeout.ms");
-                self.timers.set(until_ms, Timer::Acks);
-                self.transactions.acks.waiting.push(Waiting {
-                    appended,
-                    until_ms,
-                    then: Box::new(then),
-                });
-            }
+        if let Some(result) = self.is_replicated(&appended) {
+            return then(self, result);
         }
+        let until_ms = self.now_ms + self.configs.number(self.first_broker(), "request.timeout.ms");
+        self.timers.set(until_ms, Timer::Acks);
+        self.transactions.acks.waiting.push(Waiting {
+            appended,
+            until_ms,
+            then: Box::new(then),
+        });
     }
 
     /// Goes on with what is replicated by now, or never will be. Says whether there was any.

@@ -312,7 +312,7 @@ fn a_pass_that_was_cut_off_is_finished_or_forgotten_by_the_next_open() {
     // One that was whole takes its place: as if the process had died before the rename.
     let old: Vec<(String, Vec<u8>)> = files_in(&bench.dir())
         .into_iter()
-        .filter(|name| name.ends_with(".log"))
+        .filter(|name| Path::new(name).extension().is_some_and(|end| end == "log"))
         .map(|name| (name.clone(), std::fs::read(bench.dir().join(name)).unwrap()))
         .collect();
     pass(&mut log, NOW).unwrap();

@@ -1,5 +1,7 @@
 use kafka_protocol::ResponseError;
 
+use std::collections::btree_map::Entry;
+
 use super::*;
 use crate::core::groups::testing::{Lab, REBALANCE_MS, parts, topic};
 use crate::core::groups::{CommitCheck, Committer, Kind};
@@ -306,9 +308,9 @@ fn no_partition_has_two_owners() {
         for (what, who) in steps {
             let id = format!("m{who}");
             match what {
-                0 => { if !holds.contains_key(&id) {
+                0 => { if let Entry::Vacant(free) = holds.entry(id.clone()) {
                     let told = lab.beat_join(&id, &["t"]).unwrap();
-                    holds.insert(id, told.assignment.unwrap());
+                    free.insert(told.assignment.unwrap());
                 } }
                 1 => { if holds.remove(&id).is_some() {
                     let beat = Beat { member: id, epoch: LEAVE_EPOCH, ..Beat::default() };
