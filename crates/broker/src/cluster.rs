@@ -193,7 +193,7 @@ impl Builder {
         let (data_dir, temporary) = data_folder(self.data_dir)?;
         let clock = LabClock::default();
         let rules: SharedRules = Arc::new(RwLock::new(TopicRules::default()));
-        let core = open_core(&data_dir, &nodes, &self.configs, rules.clone(), &clock)?;
+        let core = open_core(&data_dir, &nodes, &self.configs, rules.clone(), clock.now_ms())?;
         let limits = Limits {
             frame_bytes: usize::try_from(core.configs.number(1, "socket.request.max.bytes")).unwrap_or(0),
             idle: idle_time(core.configs.number(1, "connections.max.idle.ms")),
@@ -361,12 +361,12 @@ fn log_error(path: &Path, error: LogError) -> StartError {
 }
 
 /// Opens everything on disk and builds the state from it.
-fn open_core(
+pub(crate) fn open_core(
     data_dir: &Path,
     nodes: &BTreeMap<i32, Node>,
     overrides: &Overrides,
     rules: SharedRules,
-    clock: &LabClock,
+    now_ms: i64,
 ) -> Result<Core, StartError> {
     let incompatible = |reason: String| StartError::Incompatible {
         path: data_dir.to_owned(),
@@ -408,7 +408,7 @@ fn open_core(
         rules,
     };
     let mut core = Core::new(cluster_id, nodes.clone(), configs, outside);
-    core.now_ms = clock.now_ms();
+    core.now_ms = now_ms;
     core.restore(records)
         .map_err(|refusal| incompatible(refusal.message.unwrap_or_default()))?;
     let snapshot = core.snapshot();

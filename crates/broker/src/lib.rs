@@ -16,6 +16,8 @@ mod cluster;
 mod core;
 mod data;
 mod fault;
+#[cfg(test)]
+mod histories;
 pub mod log;
 mod net;
 

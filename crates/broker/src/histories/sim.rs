@@ -1,0 +1,320 @@
+//! The cluster without threads, sockets and a clock: requests go in as bytes, answers come out as bytes, time passes
+//! when it is said to.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request};
+
+use crate::api::{self, Aside, Response};
+use crate::core::brokers::Command;
+use crate::core::ports::SharedRules;
+use crate::core::{Caller, Core, Effect, Event, Node, RequestId};
+use crate::net::Stretches;
+
+/// Where lab time starts, in milliseconds since the epoch.
+const START_MS: i64 = 1_700_000_000_000;
+
+/// A request that was sent, to ask for its answer.
+pub(super) struct Ticket<R> {
+    id: RequestId,
+    version: i16,
+    answer: PhantomData<R>,
+}
+
+/// What has become of a request.
+pub(super) enum Fate<M> {
+    /// Nothing yet.
+    Pending,
+    /// It was answered.
+    Answered(M),
+    /// It, or its answer, is lost: the connection was broken.
+    Lost,
+}
+
+/// The cluster.
+pub(super) struct Sim {
+    folder: tempfile::TempDir,
+    nodes: BTreeMap<i32, Node>,
+    rules: SharedRules,
+    core: Option<Core>,
+    down: BTreeSet<i32>,
+    pub(super) now_ms: i64,
+    next_request: RequestId,
+    /// Requests that wait, and the broker that each was sent to.
+    waiting: HashMap<RequestId, i32>,
+    answers: HashMap<RequestId, Response>,
+    /// A request of this API key had no answer within a minute.
+    pub(super) stuck: Option<i16>,
+}
+
+impl Sim {
+    /// A new cluster of brokers 1 to `brokers`.
+    pub(super) fn new(brokers: i32) -> Self {
+        let node = |id: i32| Node {
+            host: "127.0.0.1".to_owned(),
+            port: 9091 + id as u16,
+        };
+        let mut folder = tempfile::tempdir().unwrap();
+        if std::env::var_os("HISTORY").is_some() {
+            folder.disable_cleanup(true);
+            println!("the cluster's folder: {}", folder.path().display());
+        }
+        let mut sim = Self {
+            folder,
+            nodes: (1..=brokers).map(|id| (id, node(id))).collect(),
+            rules: SharedRules::default(),
+            core: None,
+            down: BTreeSet::new(),
+            now_ms: START_MS,
+            next_request: 1,
+            waiting: HashMap::new(),
+            answers: HashMap::new(),
+            stuck: None,
+        };
+        sim.open();
+        sim
+    }
+
+    fn open(&mut self) {
+        self.rules = SharedRules::default();
+        let core = crate::cluster::open_core(
+            self.folder.path(),
+            &self.nodes,
+            &few_internal_partitions(),
+            self.rules.clone(),
+            self.now_ms,
+        );
+        self.core = Some(core.unwrap());
+        self.down.clear();
+    }
+
+    /// The whole process is killed and started again. What it had not answered is lost; its files are as they are.
+    /// `torn` bytes stand for a write that the end of the process cut short.
+    pub(super) fn kill_and_restart(&mut self, torn: Option<(&str, &[u8])>) {
+        self.core = None;
+        self.waiting.clear();
+        self.answers.clear();
+        if let Some((partition, bytes)) = torn {
+            for id in self.nodes.keys() {
+                tear(
+                    &self.folder.path().join(format!("broker-{id}")).join(partition),
+                    bytes,
+                );
+            }
+        }
+        self.open();
+        self.step(Event::Tick);
+    }
+
+    /// Clean end of the process, and its next start.
+    pub(super) fn restart(&mut self) {
+        self.step(Event::Shutdown { keep: true });
+        self.kill_and_restart(None);
+    }
+
+    fn manage(&mut self, broker: i32, command: Command) {
+        let id = self.next_request;
+        self.next_request += 1;
+        self.step(Event::Manage { id, broker, command });
+    }
+
+    /// A broker ends, in order or without a word; whoever waits for it learns that the connection is broken.
+    pub(super) fn stop_broker(&mut self, broker: i32, in_order: bool) {
+        self.manage(broker, if in_order { Command::Stop } else { Command::Kill });
+        self.down.insert(broker);
+        self.waiting.retain(|_, to| *to != broker);
+    }
+
+    /// A broker starts again.
+    pub(super) fn start_broker(&mut self, broker: i32) {
+        self.manage(broker, Command::Start);
+        self.down.remove(&broker);
+    }
+
+    /// A broker's followers stop fetching, or go on.
+    pub(super) fn replicate(&mut self, broker: i32, on: bool) {
+        let command = if on {
+            Command::ResumeReplication
+        } else {
+            Command::PauseReplication
+        };
+        self.manage(broker, command);
+    }
+
+    /// Makes a topic.
+    pub(super) fn create(&mut self, topic: &str, partitions: i32, replicas: i16) {
+        use kafka_protocol::messages::create_topics_request::CreatableTopic;
+        let new = CreatableTopic::default()
+            .with_name(kafka_protocol::messages::TopicName(super::wire::text(topic)))
+            .with_num_partitions(partitions)
+            .with_replication_factor(replicas);
+        let request = kafka_protocol::messages::CreateTopicsRequest::default()
+            .with_topics(vec![new])
+            .with_timeout_ms(10_000);
+        let answer = self.ask(1, 7, &request).unwrap();
+        assert_eq!(
+            answer.topics[0].error_code, 0,
+            "{:?}",
+            answer.topics[0].error_message
+        );
+    }
+
+    /// Brokers that can be connected to.
+    pub(super) fn live(&self) -> Vec<i32> {
+        self.nodes
+            .keys()
+            .copied()
+            .filter(|id| !self.down.contains(id))
+            .collect()
+    }
+
+    /// Brokers that can't.
+    pub(super) fn stopped(&self) -> Vec<i32> {
+        self.down.iter().copied().collect()
+    }
+
+    fn step(&mut self, event: Event) {
+        let Some(core) = &mut self.core else { return };
+        for effect in core.step(self.now_ms, event) {
+            if let Effect::Reply { to, response } = effect
+                && self.waiting.remove(&to).is_some()
+            {
+                self.answers.insert(to, response);
+            }
+        }
+    }
+
+    /// How long it has been going.
+    pub(super) fn elapsed_ms(&self) -> i64 {
+        self.now_ms - START_MS
+    }
+
+    /// Time passes, and whatever falls due in it happens at its own time.
+    pub(super) fn pass(&mut self, ms: i64) {
+        let end = self.now_ms + ms;
+        while let Some(due) = self
+            .core
+            .as_ref()
+            .and_then(Core::deadline_ms)
+            .filter(|due| *due <= end)
+        {
+            self.now_ms = self.now_ms.max(due);
+            self.step(Event::Tick);
+        }
+        self.now_ms = end;
+        self.step(Event::Tick);
+    }
+
+    /// Sends a request to a broker, as bytes.
+    pub(super) fn send<R: Request + Encodable + HeaderVersion>(
+        &mut self,
+        broker: i32,
+        version: i16,
+        request: &R,
+    ) -> Ticket<R> {
+        let id = self.next_request;
+        self.next_request += 1;
+        let ticket = Ticket {
+            id,
+            version,
+            answer: PhantomData,
+        };
+        if self.down.contains(&broker) {
+            return ticket;
+        }
+        let api = api::find(R::KEY).unwrap_or_else(|| panic!("API key {} is not there", R::KEY));
+        assert!(
+            (api.min..=api.max).contains(&version),
+            "version {version} of {}",
+            api.name()
+        );
+        let mut bytes = BytesMut::new();
+        request.encode(&mut bytes, version).unwrap();
+        let aside = Aside {
+            rules: self.rules.clone(),
+            now_ms: self.now_ms,
+        };
+        let body = (api.decode)(&mut bytes.freeze(), version, &aside).unwrap();
+        let caller = Caller {
+            request: id,
+            broker,
+            version,
+            client_id: Arc::from("history"),
+            host: Arc::from("/127.0.0.1"),
+        };
+        self.waiting.insert(id, broker);
+        self.step(Event::Request { caller, api, body });
+        ticket
+    }
+
+    /// What has become of a request.
+    pub(super) fn fate<R: Request>(&mut self, ticket: &Ticket<R>) -> Fate<R::Response> {
+        match self.answers.remove(&ticket.id) {
+            Some(response) => Fate::Answered(read::<R>(response, ticket.version)),
+            None if self.waiting.contains_key(&ticket.id) => Fate::Pending,
+            None => Fate::Lost,
+        }
+    }
+
+    /// Sends a request and lets time pass until it is answered, for a minute at most.
+    pub(super) fn ask<R: Request + Encodable + HeaderVersion>(
+        &mut self,
+        broker: i32,
+        version: i16,
+        request: &R,
+    ) -> Option<R::Response> {
+        let ticket = self.send(broker, version, request);
+        for _ in 0..600 {
+            match self.fate(&ticket) {
+                Fate::Answered(answer) => return Some(answer),
+                Fate::Lost => return None,
+                Fate::Pending => self.pass(100),
+            }
+        }
+        self.stuck = Some(R::KEY);
+        None
+    }
+}
+
+/// Dozens of internal partitions would be opened again at each start, to no purpose.
+fn few_internal_partitions() -> BTreeMap<String, String> {
+    [
+        "offsets.topic.num.partitions",
+        "transaction.state.log.num.partitions",
+    ]
+    .map(|name| (name.to_owned(), "2".to_owned()))
+    .into()
+}
+
+/// An answer as a client would read it.
+fn read<R: Request>(response: Response, version: i16) -> R::Response {
+    let mut bytes = BytesMut::new();
+    match response {
+        Response::Message(message) => message.write(&mut bytes, version).unwrap(),
+        Response::Fetch(plan) => {
+            let mut stretches = Stretches::default();
+            let response = api::fetch::respond(plan, &mut stretches);
+            response.encode(&mut bytes, version).unwrap();
+        }
+    }
+    R::Response::decode(&mut bytes.freeze(), version).unwrap()
+}
+
+/// Adds bytes to the newest segment of a partition's folder.
+fn tear(folder: &std::path::Path, bytes: &[u8]) {
+    use std::io::Write;
+    let Ok(files) = std::fs::read_dir(folder) else {
+        return;
+    };
+    let newest = files
+        .map(|file| file.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end == "log"))
+        .max();
+    if let Some(path) = newest {
+        let mut file = std::fs::OpenOptions::new().append(true).open(path).unwrap();
+        file.write_all(bytes).unwrap();
+    }
+}
