@@ -9,6 +9,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[path = "../fuzz/src/lib.rs"]
+#[allow(unreachable_pub, reason = "a library of its own, for the fuzzers")]
 mod fuzz;
 
 /// Panics of any thread, those of the cluster included.

@@ -206,7 +206,7 @@ fn fill(dir: &Path, mut data: &[u8], checksums: bool) {
         let (content, after) = rest.split_at(len);
         data = after;
         let name = FILES[usize::from(*name) % FILES.len()];
-        let content = if checksums && name.ends_with(".log") {
+        let content = if checksums && Path::new(name).extension().is_some_and(|end| end == "log") {
             with_checksums(content.to_vec())
         } else {
             content.to_vec()

@@ -367,10 +367,7 @@ impl Transactional {
     fn send_offset(&mut self, world: &mut World, transaction: usize, added: BTreeSet<i32>) -> Phase {
         let (group, offset) = (self.group(), self.next_offset);
         let told = self.try_offset(world, &group, offset, transaction);
-        let sent = match told {
-            Ok(sent) => sent,
-            Err(_) => return Phase::Init,
-        };
+        let Ok(sent) = told else { return Phase::Init };
         if sent.is_some() {
             self.next_offset += 1;
         }
