@@ -255,7 +255,8 @@ def offsets_log(f, group, when="then"):
         found = re.search(r"key: (\{.*?\}\}?) payload: (.*)$", line)
         if found and f.name(group) in found[1]:
             key = re.sub(r'"[\w-]{22}"', '"ID"', found[1])
-            value = re.sub(r'("metadataHash"|"\w*[tT]imestamp"):-?\d+', r"\1:N", re.sub(r'"[\w-]{22}"', '"ID"', found[2]))
+            # For which epochs an assignment was made depends on who beat its heart between two that left.
+            value = re.sub(r'("metadataHash"|"assignmentEpoch"|"\w*[tT]imestamp"):-?\d+', r"\1:N", re.sub(r'"[\w-]{22}"', '"ID"', found[2]))
             last[key] = re.sub(r'"(topicId|memberId)":"[^"]*"', r'"\1":"ID"', value)
     f.say(f"offsets log of {group}, {when}", sorted(map(list, last.items())))
 

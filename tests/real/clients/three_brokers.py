@@ -182,9 +182,9 @@ def groups(f):
         (future,) = f.admin.list_consumer_group_offsets([ask]).values()
         return [p.offset for p in future.result(DEADLINE_S).topic_partitions]
 
-    def coordinator(group):
-        (future,) = f.admin.describe_consumer_groups([f.name(group)], request_timeout=DEADLINE_S).values()
-        return future.result(DEADLINE_S).coordinator.id
+    def coordinator(group, seconds=DEADLINE_S):
+        (future,) = f.admin.describe_consumer_groups([f.name(group)], request_timeout=seconds).values()
+        return future.result(seconds).coordinator.id
 
     def commit(group, offset):
         consumer = Consumer({**f.common, "group.id": f.name(group), "enable.auto.commit": False})
@@ -206,10 +206,11 @@ def groups(f):
 
     def moved():
         try:
-            return coordinator(group) != at
-        except KafkaException:
+            return coordinator(group, 3) != at
+        except (KafkaException, TimeoutError):
+            # The client may still be asking the broker that has gone.
             return False
-    f.ask("another broker coordinates the group", lambda: until(moved))
+    f.ask("another broker coordinates the group", lambda: until(moved, deadline_s=60))
     f.ask("its offsets are kept", lambda: until(lambda: committed(group), lambda o: o == [2]))
     f.ask("and go on", lambda: [commit(group, 3), committed(group)])
     f.ask("records are read on", lambda: [m[1] for m in f.read("spread", 4)])
