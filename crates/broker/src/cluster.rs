@@ -193,7 +193,14 @@ impl Builder {
         let (data_dir, temporary) = data_folder(self.data_dir)?;
         let clock = LabClock::default();
         let rules: SharedRules = Arc::new(RwLock::new(TopicRules::default()));
-        let core = open_core(&data_dir, &nodes, &self.configs, rules.clone(), clock.now_ms())?;
+        let core = open_core(
+            &data_dir,
+            &nodes,
+            &self.configs,
+            rules.clone(),
+            clock.now_ms(),
+            |ports| ports,
+        )?;
         let limits = Limits {
             frame_bytes: usize::try_from(core.configs.number(1, "socket.request.max.bytes")).unwrap_or(0),
             idle: idle_time(core.configs.number(1, "connections.max.idle.ms")),
@@ -367,6 +374,7 @@ pub(crate) fn open_core(
     overrides: &Overrides,
     rules: SharedRules,
     now_ms: i64,
+    ports: impl FnOnce(Outside) -> Outside,
 ) -> Result<Core, StartError> {
     let incompatible = |reason: String| StartError::Incompatible {
         path: data_dir.to_owned(),
@@ -407,7 +415,7 @@ pub(crate) fn open_core(
         ids: Box::new(RandomIds),
         rules,
     };
-    let mut core = Core::new(cluster_id, nodes.clone(), configs, outside);
+    let mut core = Core::new(cluster_id, nodes.clone(), configs, ports(outside));
     core.now_ms = now_ms;
     core.restore(records)
         .map_err(|refusal| incompatible(refusal.message.unwrap_or_default()))?;

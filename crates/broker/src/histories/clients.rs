@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
-use kafka_protocol::messages::{OffsetFetchRequest, ProduceRequest, ProduceResponse};
+use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
 use kafka_protocol::protocol::{Encodable, HeaderVersion, Request};
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -20,6 +20,8 @@ pub(super) struct World {
     pub(super) sim: Sim,
     pub(super) model: Model,
     pub(super) rng: StdRng,
+    /// The topic of all histories.
+    pub(super) topic_id: uuid::Uuid,
     values: u64,
     /// Is everything that happens told.
     told: bool,
@@ -29,8 +31,10 @@ pub(super) struct World {
 type Told<T> = Result<Option<T>, String>;
 
 impl World {
-    pub(super) fn new(sim: Sim, rng: StdRng) -> Self {
+    pub(super) fn new(mut sim: Sim, rng: StdRng) -> Self {
+        let known = sim.ask(1, 12, &wire::metadata());
         Self {
+            topic_id: known.map_or(uuid::Uuid::nil(), |answer| answer.topics[0].topic_id),
             sim,
             model: Model::default(),
             rng,
@@ -62,7 +66,7 @@ impl World {
     }
 
     /// Asks, and sometimes loses the request or its answer.
-    fn ask<R: Request + Encodable + HeaderVersion>(
+    pub(super) fn ask<R: Request + Encodable + HeaderVersion>(
         &mut self,
         broker: i32,
         version: i16,
@@ -88,7 +92,7 @@ impl World {
         (found.leader_id.0 >= 0).then_some(found.leader_id.0)
     }
 
-    fn coordinator(&mut self, key: &str, transaction: bool) -> Option<i32> {
+    pub(super) fn coordinator(&mut self, key: &str, transaction: bool) -> Option<i32> {
         let broker = self.broker()?;
         let answer = self.sim.ask(broker, 4, &wire::coordinator(key, transaction))?;
         let found = answer.coordinators.into_iter().next()?;
@@ -137,12 +141,15 @@ struct Open {
     sequence: i32,
     batch: Bytes,
     ticket: Option<Ticket<ProduceRequest>>,
+    /// It was sent before.
+    sent: bool,
 }
 
-/// An idempotent producer on one partition.
+/// A producer on one partition, idempotent or not.
 pub(super) struct Lane {
     name: String,
     partition: i32,
+    idempotent: bool,
     who: Option<Identity>,
     sequence: i32,
     open: VecDeque<Open>,
@@ -156,9 +163,19 @@ impl Lane {
             name,
             partition,
             in_flight,
+            idempotent: true,
             who: None,
             sequence: 0,
             open: VecDeque::new(),
+        }
+    }
+
+    /// One that is not idempotent: what it sends again may be there twice.
+    pub(super) fn plain(name: String, partition: i32) -> Self {
+        Self {
+            idempotent: false,
+            who: Some(Identity { id: -1, epoch: -1 }),
+            ..Self::new(name, partition, 1)
         }
     }
 
@@ -187,11 +204,13 @@ impl Lane {
             for value in &values {
                 world.model.send(value, &self.name, self.partition, None);
             }
+            let sequence = if self.idempotent { self.sequence } else { -1 };
             self.open.push_back(Open {
-                batch: wire::batch(who, self.sequence, false, &values, world.sim.now_ms),
-                sequence: self.sequence,
+                batch: wire::batch(who, sequence, false, &values, world.sim.now_ms),
+                sequence,
                 values,
                 ticket: None,
+                sent: false,
             });
             self.sequence += self.open.back().map_or(0, |open| open.values.len() as i32);
         }
@@ -247,6 +266,12 @@ impl Lane {
                         self.name, open.sequence, open.values
                     )
                 });
+                if open.sent && !self.idempotent {
+                    for value in &open.values {
+                        world.model.may_double(value);
+                    }
+                }
+                open.sent = true;
                 open.ticket = Some(world.sim.send(leader, 11, &request));
             } else if open.ticket.is_none() {
                 return;
@@ -288,6 +313,7 @@ pub(super) struct Transactional {
     who: Identity,
     sequences: BTreeMap<i32, i32>,
     phase: Phase,
+    /// The offset that it commits with this transaction, and with no other.
     next_offset: i64,
 }
 
@@ -299,7 +325,7 @@ impl Transactional {
             who: Identity { id: -1, epoch: -1 },
             sequences: BTreeMap::new(),
             phase: Phase::Init,
-            next_offset: 1,
+            next_offset: 0,
         }
     }
 
@@ -311,12 +337,15 @@ impl Transactional {
     pub(super) fn act(&mut self, world: &mut World) {
         self.phase = match std::mem::replace(&mut self.phase, Phase::Init) {
             Phase::Init => self.init(world),
-            Phase::Ready => Phase::Open {
-                transaction: world.model.begin(),
-                added: BTreeSet::new(),
-                offset: None,
-                batch: None,
-            },
+            Phase::Ready => {
+                self.next_offset += 1;
+                Phase::Open {
+                    transaction: world.model.begin(),
+                    added: BTreeSet::new(),
+                    offset: None,
+                    batch: None,
+                }
+            }
             Phase::Open {
                 transaction,
                 added,
@@ -368,9 +397,6 @@ impl Transactional {
         let (group, offset) = (self.group(), self.next_offset);
         let told = self.try_offset(world, &group, offset, transaction);
         let Ok(sent) = told else { return Phase::Init };
-        if sent.is_some() {
-            self.next_offset += 1;
-        }
         Phase::Open {
             transaction,
             added,
@@ -525,7 +551,7 @@ impl Transactional {
 }
 
 /// Is an answer without error, or one after which to try again; an error ends the transaction.
-fn clear(code: i16) -> Result<bool, String> {
+pub(super) fn clear(code: i16) -> Result<bool, String> {
     match code {
         0 => Ok(true),
         code if passes(code) => Ok(false),
@@ -533,67 +559,10 @@ fn clear(code: i16) -> Result<bool, String> {
     }
 }
 
-/// Commits offsets of a group, each further than the last.
-pub(super) struct Committer {
-    group: String,
-    partition: i32,
-    next: i64,
-}
-
-impl Committer {
-    pub(super) fn new(group: String, partition: i32) -> Self {
-        Self {
-            group,
-            partition,
-            next: 1,
-        }
-    }
-
-    /// One commit, or one more try of it.
-    pub(super) fn act(&mut self, world: &mut World) -> Result<(), String> {
-        let Some(broker) = world.coordinator(&self.group, false) else {
-            return Ok(());
-        };
-        world.model.committing(&self.group, self.partition, self.next);
-        let request = wire::commit(&self.group, self.partition, self.next);
-        let Some(answer) = world.ask(broker, 8, &request) else {
-            return Ok(());
-        };
-        let code = answer.topics[0].partitions[0].error_code;
-        world.tell(|| format!("{} commits {} at {broker}: {code}", self.group, self.next));
-        if clear(code).map_err(|error| format!("a commit of {}: {error}", self.group))? {
-            world.model.committed(&self.group, self.partition, self.next);
-            self.next += world.rng.random_range(1..5);
-        }
-        Ok(())
-    }
-}
-
-/// Reads a group's committed offset and holds it against the model; says whether it could be read.
-pub(super) fn read_commit(world: &mut World, group: &str, partition: i32) -> Result<bool, String> {
-    let Some(broker) = world.coordinator(group, false) else {
-        return Ok(false);
-    };
-    let request: OffsetFetchRequest = wire::committed(group, partition);
-    let Some(answer) = world.sim.ask(broker, 9, &request) else {
-        return Ok(false);
-    };
-    let answer = &answer.groups[0];
-    let part = answer.topics.first().and_then(|topic| topic.partitions.first());
-    let code = part.map_or(answer.error_code, |part| part.error_code.max(answer.error_code));
-    if !clear(code).map_err(|error| format!("reading a commit of {group}: {error}"))? {
-        return Ok(false);
-    }
-    let offset = part.map_or(-1, |part| part.committed_offset);
-    world.tell(|| format!("{group} has {offset} of {partition}, says {broker}"));
-    world.model.read_commit(group, partition, offset)?;
-    Ok(true)
-}
-
 /// Reads one partition from an offset of its own on.
 pub(super) struct Reader {
-    partition: i32,
-    committed: bool,
+    pub(super) partition: i32,
+    pub(super) committed: bool,
     next: i64,
     /// Producers whose transaction, at this place of the log, is one that was aborted.
     aborted: BTreeSet<i64>,

@@ -3,11 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use bytes::BytesMut;
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request};
 
+use super::kill::{self, Fuse, Killed};
 use crate::api::{self, Aside, Response};
 use crate::core::brokers::Command;
 use crate::core::ports::SharedRules;
@@ -48,6 +50,9 @@ pub(super) struct Sim {
     answers: HashMap<RequestId, Response>,
     /// A request of this API key had no answer within a minute.
     pub(super) stuck: Option<i16>,
+    fuse: Fuse,
+    /// How often the process ended in the middle of something.
+    pub(super) cut_short: usize,
 }
 
 impl Sim {
@@ -57,7 +62,7 @@ impl Sim {
             host: "127.0.0.1".to_owned(),
             port: 9091 + id as u16,
         };
-        let mut folder = tempfile::tempdir().unwrap();
+        let mut folder = new_folder();
         if std::env::var_os("HISTORY").is_some() {
             folder.disable_cleanup(true);
             println!("the cluster's folder: {}", folder.path().display());
@@ -73,22 +78,53 @@ impl Sim {
             waiting: HashMap::new(),
             answers: HashMap::new(),
             stuck: None,
+            fuse: Fuse::default(),
+            cut_short: 0,
         };
         sim.open();
         sim
     }
 
     fn open(&mut self) {
-        self.rules = SharedRules::default();
-        let core = crate::cluster::open_core(
-            self.folder.path(),
-            &self.nodes,
-            &few_internal_partitions(),
-            self.rules.clone(),
-            self.now_ms,
-        );
-        self.core = Some(core.unwrap());
         self.down.clear();
+        self.rules = SharedRules::default();
+        while self.core.is_none() {
+            let rules = self.rules.clone();
+            let opened = self.until_killed(|sim| {
+                let data = sim.folder.path();
+                crate::cluster::open_core(
+                    data,
+                    &sim.nodes,
+                    &few_internal_partitions(),
+                    rules,
+                    sim.now_ms,
+                    |ports| kill::wrap(ports, data, &sim.fuse),
+                )
+            });
+            self.core = opened.map(Result::unwrap);
+        }
+    }
+
+    /// Does something that the end of the process may cut short; nothing if that has happened.
+    fn until_killed<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        match catch_unwind(AssertUnwindSafe(|| act(self))) {
+            Ok(done) => Some(done),
+            Err(panic) if panic.is::<Killed>() => {
+                self.cut_short += 1;
+                None
+            }
+            Err(panic) => resume_unwind(panic),
+        }
+    }
+
+    /// The process is killed at the write after `writes` others, and started again.
+    pub(super) fn kill_in(&mut self, writes: u32, seed: u64) {
+        self.fuse.light(writes, seed);
+    }
+
+    /// The process is not killed any more.
+    pub(super) fn spare(&mut self) {
+        self.fuse.put_out();
     }
 
     /// The whole process is killed and started again. What it had not answered is lost; its files are as they are.
@@ -123,9 +159,13 @@ impl Sim {
 
     /// A broker ends, in order or without a word; whoever waits for it learns that the connection is broken.
     pub(super) fn stop_broker(&mut self, broker: i32, in_order: bool) {
+        let before = self.cut_short;
         self.manage(broker, if in_order { Command::Stop } else { Command::Kill });
-        self.down.insert(broker);
-        self.waiting.retain(|_, to| *to != broker);
+        // A process that ended with it has started again, with all of its brokers.
+        if self.cut_short == before {
+            self.down.insert(broker);
+            self.waiting.retain(|_, to| *to != broker);
+        }
     }
 
     /// A broker starts again.
@@ -177,8 +217,17 @@ impl Sim {
     }
 
     fn step(&mut self, event: Event) {
-        let Some(core) = &mut self.core else { return };
-        for effect in core.step(self.now_ms, event) {
+        let now_ms = self.now_ms;
+        let Some(mut core) = self.core.take() else { return };
+        let effects = self.until_killed(|_| {
+            let effects = core.step(now_ms, event);
+            (core, effects)
+        });
+        let Some((core, effects)) = effects else {
+            return self.kill_and_restart(None);
+        };
+        self.core = Some(core);
+        for effect in effects {
             if let Effect::Reply { to, response } = effect
                 && self.waiting.remove(&to).is_some()
             {
@@ -277,6 +326,13 @@ impl Sim {
         self.stuck = Some(R::KEY);
         None
     }
+}
+
+/// In memory where the system has a place for that: what survives the process is the same there, and a thousand histories
+/// flush often.
+fn new_folder() -> tempfile::TempDir {
+    let memory = tempfile::tempdir_in("/dev/shm");
+    memory.or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 /// Dozens of internal partitions would be opened again at each start, to no purpose.

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
+use kafka_protocol::messages::consumer_group_heartbeat_request::TopicPartitions;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::offset_commit_request::{
@@ -13,9 +14,10 @@ use kafka_protocol::messages::txn_offset_commit_request::{
     TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
 };
 use kafka_protocol::messages::{
-    AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, EndTxnRequest, FetchRequest, FindCoordinatorRequest,
-    GroupId, InitProducerIdRequest, MetadataRequest, OffsetCommitRequest, OffsetFetchRequest, ProduceRequest,
-    ProducerId, TopicName, TransactionalId, TxnOffsetCommitRequest,
+    AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, ConsumerGroupHeartbeatRequest, EndTxnRequest,
+    FetchRequest, FindCoordinatorRequest, GroupId, InitProducerIdRequest, MetadataRequest,
+    OffsetCommitRequest, OffsetFetchRequest, ProduceRequest, ProducerId, TopicName, TransactionalId,
+    TxnOffsetCommitRequest,
 };
 use kafka_protocol::protocol::StrBytes;
 
@@ -137,7 +139,14 @@ pub(super) fn end(transaction: &str, who: Identity, commit: bool) -> EndTxnReque
         .with_committed(commit)
 }
 
-pub(super) fn commit(group: &str, partition: i32, offset: i64) -> OffsetCommitRequest {
+/// `member`: its id and epoch; none for who is no member.
+pub(super) fn commit(
+    group: &str,
+    partition: i32,
+    offset: i64,
+    member: Option<(&str, i32)>,
+) -> OffsetCommitRequest {
+    let (id, epoch) = member.unwrap_or(("", -1));
     let partition = OffsetCommitRequestPartition::default()
         .with_partition_index(partition)
         .with_committed_offset(offset);
@@ -146,21 +155,50 @@ pub(super) fn commit(group: &str, partition: i32, offset: i64) -> OffsetCommitRe
         .with_partitions(vec![partition]);
     OffsetCommitRequest::default()
         .with_group_id(GroupId(text(group)))
-        .with_generation_id_or_member_epoch(-1)
+        .with_member_id(text(id))
+        .with_generation_id_or_member_epoch(epoch)
         .with_topics(vec![topic])
 }
 
-pub(super) fn committed(group: &str, partition: i32) -> OffsetFetchRequest {
+/// `member` as for [`commit`].
+pub(super) fn committed(group: &str, partition: i32, member: Option<(&str, i32)>) -> OffsetFetchRequest {
     let topic = OffsetFetchRequestTopics::default()
         .with_name(topic())
         .with_partition_indexes(vec![partition]);
     let group = OffsetFetchRequestGroup::default()
         .with_group_id(GroupId(text(group)))
-        .with_member_epoch(-1)
+        .with_member_id(member.map(|(id, _)| text(id)))
+        .with_member_epoch(member.map_or(-1, |(_, epoch)| epoch))
         .with_topics(Some(vec![topic]));
     OffsetFetchRequest::default()
         .with_groups(vec![group])
         .with_require_stable(true)
+}
+
+/// A member's heartbeat: it joins with epoch 0.
+pub(super) fn heartbeat(
+    group: &str,
+    member: &str,
+    epoch: i32,
+    owned: Vec<i32>,
+    topic_id: uuid::Uuid,
+) -> ConsumerGroupHeartbeatRequest {
+    let owned = if owned.is_empty() {
+        Vec::new()
+    } else {
+        vec![
+            TopicPartitions::default()
+                .with_topic_id(topic_id)
+                .with_partitions(owned),
+        ]
+    };
+    ConsumerGroupHeartbeatRequest::default()
+        .with_group_id(GroupId(text(group)))
+        .with_member_id(text(member))
+        .with_member_epoch(epoch)
+        .with_rebalance_timeout_ms(10_000)
+        .with_subscribed_topic_names(Some(vec![topic()]))
+        .with_topic_partitions(Some(owned))
 }
 
 pub(super) fn coordinator(key: &str, transaction: bool) -> FindCoordinatorRequest {
