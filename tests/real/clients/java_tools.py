@@ -7,56 +7,66 @@ The tools are slow to start, so several run at once: what doesn't depend on each
 import json
 import os
 import re
-import subprocess
 import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import java_admin
 from facts import Facts, until
+from jvm import Tools
 
-TOOL_S = 120
 # Parts; each runs a tool after the other.
-AT_ONCE = 3
+AT_ONCE = 4
 LOGGED = re.compile(r"^(\[?\d{4}-\d\d-\d\d[T ]|\d\d:\d\d:\d\d|SLF4J|WARNING|NOTE: Picked up|The consumer rebalance protocol)")
 TRACE = re.compile(r"^\s+at |^\s*\.\.\. \d+ (more|common)|^Caused by|^\s*Suppressed:|^\s*$")
 EXCEPTION = re.compile(r"^(Exception in thread .*? )?(java|org|kafka)(\.\w+)+\$?\w*(Exception|Error)\b")
 
 
 class Java(Facts):
-    def __init__(self):
+    def __init__(self, tools):
         super().__init__()
-        self.home = os.environ["KAFKA_HOME"]
-        # Short runs: no second compiler, one collector thread.
-        self.env = {**os.environ, "JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto", "KAFKA_LOG_LEVEL": "ERROR"}
-        self.facts = []
+        self.tools, self.facts = tools, []
+        self.folder = Path(tempfile.mkdtemp())
 
     def say(self, name, value):
         self.facts.append((name, value))
 
     def start(self, tool, *words, **rest):
-        return subprocess.Popen([f"{self.home}/bin/{tool}.sh", "--bootstrap-server", self.bootstrap, *words], env=self.env,
-                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **rest)
+        return self.tools.start(tool, ["--bootstrap-server", self.bootstrap, *words], **rest)
 
     def run(self, tool, *words, text="", ordered=False):
         """[exit code, lines of stdout, the first line of stderr that says something]. Hash maps' order isn't a fact."""
-        child = self.start(tool, *words)
-        try:
-            out, err = child.communicate(text, TOOL_S)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            out, err = child.communicate()
-            err = f"no end within {TOOL_S} s"
-        said = [line for line in err.splitlines() if not LOGGED.match(line) and not TRACE.match(line)][:1]
+        code, out, err = self.tools.run(tool, self.command(tool, words), text)
+        said = [line for line in err.splitlines() if not LOGGED.match(line) and not TRACE.match(line)]
+        said = said[:2 if said and said[0].startswith("Error while executing") else 1]
         lines = [self.tidy(line) for line in out.splitlines() if line.strip() and not LOGGED.match(line) and not TRACE.match(line)
                  and not EXCEPTION.match(line)]
-        return [child.returncode, lines if ordered else sorted(lines), [self.tidy(line) for line in said]]
+        return [code, lines if ordered else sorted(lines), [self.tidy(line) for line in said]]
+
+    def command(self, tool, words):
+        """The words with the flag that says where the cluster is; kafka-cluster has it after its subcommand."""
+        at = 1 if tool == "kafka-cluster" else 0
+        return [*words[:at], "--bootstrap-server", self.bootstrap, *words[at:]]
+
+    def dump(self, path, *flags):
+        """`kafka-dump-log` of files: its exit code, the lines of stdout, and its first error."""
+        code, out, err = self.tools.run("kafka-dump-log", ["--files", path, *flags])
+        errors = [self.tidy(line) for line in err.splitlines() if EXCEPTION.match(line)][:1]
+        return code, [self.tidy(line) for line in out.splitlines() if not LOGGED.match(line)], errors
+
+    def file(self, name, text):
+        path = self.folder / name
+        path.write_text(text)
+        return str(path)
 
     def tidy(self, text):
-        text = re.sub(r"TopicId: \S{22}", "TopicId: ID", text)
+        text = re.sub(r"TopicId: \S{22}", "TopicId: ID", text.replace(f"{self.folder}/", "DIR/"))
         text = re.sub(r"(CreateTime|LogAppendTime):\d{13}", r"\1:TIME", text)
+        text = re.sub(r'"(logDir|log_dirs)":(\[?)"/[^"]*"', r'"\1":\2"DIR"', text)
         # A hash set's order isn't a fact.
-        text = re.sub(r"(?<=Valid states are: ).*", lambda m: ", ".join(sorted(m[0].split(", "))), text)
+        text = re.sub(r"(?<=Valid states are: ).*|(?<=the following scenarios: \[).*(?=\])", lambda m: ", ".join(sorted(m[0].split(", "))), text)
         return re.sub(r"\s+", " ", text).strip()
 
     def tell(self, name, tool, *words, **rest):
@@ -100,6 +110,7 @@ def configs(f):
     tell("configs set unknown name", "kafka-configs", "--alter", *there, "--add-config", "retention.mss=1")
     tell("configs of an unknown topic", "kafka-configs", "--describe", "--entity-type", "topics", "--entity-name", "@ghost")
     tell("configs of the broker", "kafka-configs", "--describe", "--entity-type", "brokers", "--entity-name", "1")
+    java_admin.broker_entities(f)
 
 
 def records(f):
@@ -145,13 +156,11 @@ def dump(f):
         folder = f"{folders[0]['logDir']}/{f.prefix}{topic}"
         name = "00000000000000000000"
         for kind, flags in (("log", ["--print-data-log"]), ("index", ["--index-sanity-check"]), ("timeindex", [])):
-            done = subprocess.run([f"{f.home}/bin/kafka-dump-log.sh", "--files", f"{folder}/{name}.{kind}", *flags], env=f.env, capture_output=True,
-                                  text=True, timeout=TOOL_S)
+            code, lines, errors = f.dump(f"{folder}/{name}.{kind}", *flags)
             # A compressed batch's size depends on its times.
             varying = "crc|producerId|CreateTime|timestamp" + ("|size|position" if topic == "codecs-0" else "")
-            lines = [re.sub(rf"({varying}): -?\d+", lambda m: m[0] if "-1" in m[0] else m[1] + ": N", f.tidy(line)).replace(folder, "")
-                     for line in done.stdout.splitlines() if not LOGGED.match(line)]
-            f.say(f"dump-log {topic} {kind}", [done.returncode, lines, [f.tidy(line).replace(folder, "") for line in done.stderr.splitlines() if EXCEPTION.match(line)][:1]])
+            lines = [re.sub(rf"({varying}): -?\d+", lambda m: m[0] if "-1" in m[0] else m[1] + ": N", line).replace(folder, "") for line in lines]
+            f.say(f"dump-log {topic} {kind}", [code, lines, [line.replace(folder, "") for line in errors]])
 
 
 def groups(f):
@@ -248,10 +257,8 @@ def offsets_log(f, group, when="then"):
     out = f.run("kafka-log-dirs", "--describe", "--topic-list", "__consumer_offsets")
     (broker,) = json.loads(next(line for line in out[1] if line.startswith("{")))["brokers"]
     folder = next(d["logDir"] for d in broker["logDirs"] if d["partitions"])
-    done = subprocess.run([f"{f.home}/bin/kafka-dump-log.sh", "--offsets-decoder", "--files", f"{folder}/__consumer_offsets-{number}/00000000000000000000.log"],
-                          env=f.env, capture_output=True, text=True, timeout=TOOL_S)
     last = {}
-    for line in done.stdout.splitlines():
+    for line in f.dump(f"{folder}/__consumer_offsets-{number}/00000000000000000000.log", "--offsets-decoder")[1]:
         found = re.search(r"key: (\{.*?\}\}?) payload: (.*)$", line)
         if found and f.name(group) in found[1]:
             key = re.sub(r'"[\w-]{22}"', '"ID"', found[1])
@@ -330,6 +337,7 @@ def hanging(f, tell_txn):
     tell_txn("txn describe while open", "describe", "--transactional-id", "@open")
     tell_txn("txn abort by hand", "abort", "--topic", "@open", "--partition", "0", "--start-offset", "0")
     tell_txn("txn abort by hand again", "abort", "--topic", "@open", "--partition", "0", "--start-offset", "0")
+    java_admin.hanging_more(f, tell_txn)
     said = wire.ask("End5", f.name("open"), *own, True)
     own = (said["pid"], said["epoch"])
     f.say("txn end of what was aborted", said["error"])
@@ -351,31 +359,33 @@ def dump_transactions(f):
     home = min(home, 2**32 - home) % 50
 
     def dumped(name, file, *flags):
-        done = subprocess.run([f"{f.home}/bin/kafka-dump-log.sh", "--files", f"{folders['logDir']}/{file}", *flags], env=f.env, capture_output=True, text=True,
-                              timeout=TOOL_S)
-        lines = [re.sub(r'(crc|producerId|CreateTime|Id"|Ms"): ?-?\d+', lambda m: m[0] if "-1" in m[0] else m[1] + ": N", f.tidy(line)).replace(folders["logDir"], "")
-                 for line in done.stdout.splitlines() if not LOGGED.match(line)]
-        f.say(name, [done.returncode, lines])
+        code, lines, _ = f.dump(f"{folders['logDir']}/{file}", *flags)
+        lines = [re.sub(r'(crc|producerId|CreateTime|Id"|Ms"): ?-?\d+', lambda m: m[0] if "-1" in m[0] else m[1] + ": N", line).replace(folders["logDir"], "")
+                 for line in lines]
+        f.say(name, [code, lines])
     dumped("txn dump-log", f"{f.name('open')}-0/00000000000000000000.log", "--print-data-log")
     dumped("txn dump-log index", f"{f.name('open')}-0/00000000000000000000.txnindex")
-    state = subprocess.run([f"{f.home}/bin/kafka-dump-log.sh", "--files", f"{folders['logDir']}/__transaction_state-{home}/00000000000000000000.log",
-                            "--transaction-log-decoder"], env=f.env, capture_output=True, text=True, timeout=TOOL_S).stdout
+    state = "\n".join(f.dump(f"{folders['logDir']}/__transaction_state-{home}/00000000000000000000.log", "--transaction-log-decoder")[1])
     own = re.findall(r'"transactionalId":"' + f.name("open") + r'".*?payload: (.*)', state)
     f.say("txn dump-log of the state", [re.sub(r'(roducerId|Ms)":-?\d+', r'\1":N', line) for line in own])
 
 
-def part(name):
-    facts = Java()
-    begun = time.monotonic()
-    name(facts)
-    return facts, time.monotonic() - begun
-
+PARTS = (consumer_groups, groups, transactions, verifiable, records, java_admin.subcommands, java_admin.cluster, java_admin.entities, java_admin.quotas, java_admin.offsets,
+         java_admin.reassignments, topics, configs)
 
 if __name__ == "__main__":
-    wanted = [p for p in (consumer_groups, groups, records, transactions, topics, configs, verifiable) if len(sys.argv) < 4 or p.__name__ in sys.argv[3:]]
+    tools = Tools(os.environ["KAFKA_HOME"])
+
+    def part(tell):
+        facts = Java(tools)
+        begun = time.monotonic()
+        tell(facts)
+        return facts, time.monotonic() - begun
+    wanted = [p for p in PARTS if len(sys.argv) < 4 or p.__name__ in sys.argv[3:]]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        for facts, took in pool.map(part, wanted):
+        for tell, (facts, took) in zip(wanted, pool.map(part, wanted)):
             for fact in facts.facts:
                 Facts.say(facts, *fact)
             if os.environ.get("FACTS_SLOW"):
-                print(f"{took:.0f} s", file=sys.stderr)
+                print(f"{took:.0f} s: {tell.__name__}", file=sys.stderr)
+    tools.close()

@@ -1,7 +1,5 @@
 //! `AlterUserScramCredentials` (KIP-554): kept and told; no listener asks for them.
 
-use std::collections::HashMap;
-
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::alter_user_scram_credentials_response::AlterUserScramCredentialsResult;
 use kafka_protocol::messages::{AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse};
@@ -47,25 +45,27 @@ impl Handler for Api {
     }
 
     fn handle(core: &mut Core, _caller: &Caller, wishes: Self::Call) -> Answer {
-        let mut times: HashMap<String, usize> = HashMap::new();
-        for wish in &wishes {
-            *times.entry(wish.user.clone()).or_default() += 1;
-        }
-        let mut results = Vec::new();
+        // In the order of Kafka's controller: a wish that is refused stays so, whatever follows for the user.
+        let mut judged: Vec<(String, Result<Wish, Refusal>)> = Vec::new();
         for wish in wishes {
-            let user = StrBytes::from_string(wish.user.clone());
-            let altered = match times.get(&wish.user) {
-                Some(1) => core.alter_scram(wish),
-                // Told once, whatever was wished first.
-                Some(_) => {
-                    times.remove(&wish.user);
-                    Err(Refusal::new(
+            match judged.iter_mut().find(|(user, _)| *user == wish.user) {
+                Some((_, Err(_))) => {}
+                Some((_, earlier)) => {
+                    *earlier = Err(Refusal::new(
                         ResponseError::DuplicateResource,
                         "A user credential cannot be altered twice in the same request",
-                    ))
+                    ));
                 }
-                None => continue,
-            };
+                None => {
+                    let checked = core.check_scram(&wish).map(|_| wish.clone());
+                    judged.push((wish.user, checked));
+                }
+            }
+        }
+        let mut results = Vec::new();
+        for (user, checked) in judged {
+            let user = StrBytes::from_string(user);
+            let altered = checked.and_then(|wish| core.alter_scram(wish));
             let result = AlterUserScramCredentialsResult::default().with_user(user);
             results.push(match altered {
                 Ok(()) => result.with_error_message(None),

@@ -197,21 +197,34 @@ impl super::Core {
 
     /// A number of threads may at most double or halve at a time.
     fn check_threads(&self, broker: Option<i32>, key: &str, value: &str) -> Result<(), String> {
-        if !THREADS.contains(&key) {
+        let cleaner = key == "log.cleaner.threads";
+        if !THREADS.contains(&key) && !cleaner {
             return Ok(());
         }
         let current = self.configs.number(broker.unwrap_or(self.first_broker()), key);
         let wanted: i64 = value.trim().parse().unwrap_or(current);
-        let why = if wanted > current * 2 {
-            format!("value should not be greater than double the current value {current}")
-        } else if wanted < current / 2 {
-            format!("value should be at least half the current value {current}")
-        } else {
-            return Ok(());
+        let why = match (cleaner, wanted) {
+            // Kafka shares the cleaners' buffers out first, and says what came of it.
+            (true, 0) => return Err("/ by zero".to_owned()),
+            (true, _) if wanted > current * 2 => format!(
+                "Log cleaner threads cannot be increased to more than double the current value {current}"
+            ),
+            (true, _) if wanted < current / 2 => {
+                format!("Log cleaner threads cannot be reduced to less than half the current value {current}")
+            }
+            (false, _) if wanted > current * 2 => format!(
+                "Dynamic thread count update validation failed for {key}={wanted}, value should not be greater than \
+                 double the current value {current}"
+            ),
+            (false, _) if wanted < current / 2 => format!(
+                "Dynamic thread count update validation failed for {key}={wanted}, value should be at least half the \
+                 current value {current}"
+            ),
+            _ => return Ok(()),
         };
         Err(format!(
-            "Invalid value org.apache.kafka.common.config.ConfigException: Dynamic thread count update validation failed \
-             for {key}={wanted}, {why} for configuration Invalid dynamic configuration"
+            "Invalid value org.apache.kafka.common.config.ConfigException: {why} for configuration Invalid dynamic \
+             configuration"
         ))
     }
 

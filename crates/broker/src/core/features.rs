@@ -55,6 +55,10 @@ pub(crate) fn features() -> Vec<Feature> {
         (7, METADATA_VERSION),
         METADATA_VERSION,
     )];
+    // KIP-966: who may lead once nobody is in sync (`core/standing.rs`).
+    if offers(ApiKey::DescribeTopicPartitions, 0) {
+        all.push(feature("eligible.leader.replicas.version", (0, 1), 1));
+    }
     if offers(ApiKey::ConsumerGroupHeartbeat, 0) {
         all.push(feature("group.version", (0, 1), 1));
     }

@@ -89,11 +89,11 @@ pub(crate) struct Wish {
 }
 
 impl super::Core {
-    /// Changes one credential.
+    /// Judges a wish by itself; the mechanism that it is about.
     ///
     /// # Errors
     /// Kafka's code and message.
-    pub(crate) fn alter_scram(&mut self, wish: Wish) -> Result<(), Refusal> {
+    pub(crate) fn check_scram(&self, wish: &Wish) -> Result<Mechanism, Refusal> {
         let unacceptable = |why: &str| Err(Refusal::new(ResponseError::UnacceptableCredential, why));
         if wish.user.is_empty() {
             return unacceptable("Username must not be empty");
@@ -105,22 +105,28 @@ impl super::Core {
             ));
         };
         match &wish.credential {
-            Some(credential) if credential.iterations < 4096 => return unacceptable("Too few iterations"),
-            Some(credential) if credential.iterations > 16384 => {
-                return unacceptable("Too many iterations");
-            }
+            Some(credential) if credential.iterations < 4096 => unacceptable("Too few iterations"),
+            Some(credential) if credential.iterations > 16384 => unacceptable("Too many iterations"),
             None if self
                 .scram
                 .of(&wish.user)
                 .is_none_or(|has| !has.contains_key(&mechanism)) =>
             {
-                return Err(Refusal::new(
+                Err(Refusal::new(
                     ResponseError::ResourceNotFound,
                     "Attempt to delete a user credential that does not exist",
-                ));
+                ))
             }
-            _ => {}
+            _ => Ok(mechanism),
         }
+    }
+
+    /// Changes one credential.
+    ///
+    /// # Errors
+    /// Kafka's code and message.
+    pub(crate) fn alter_scram(&mut self, wish: Wish) -> Result<(), Refusal> {
+        let mechanism = self.check_scram(&wish)?;
         let credential = wish
             .credential
             .as_ref()
