@@ -163,6 +163,60 @@ fn consumers_run_side_by_side_and_each_ends_in_its_way() {
     prompt.exp_eof().unwrap();
 }
 
+#[test]
+fn a_lab_that_has_gone_is_said_at_once_and_up_brings_it_back() {
+    let lab = Lab::start();
+    run(lab.home(), &["kafka-topics", "--create", "--topic", "rides"]);
+    let mut prompt = lab.prompt();
+    let see = |prompt: &mut PtySession, text: &str| {
+        if let Err(error) = prompt.exp_string(text) {
+            panic!("waiting for {text:?}: {error}");
+        }
+    };
+    let kill = || {
+        let status: serde_json::Value =
+            serde_json::from_str(&run(lab.home(), &["status", "--json"])).unwrap();
+        let pid = status["pid"].to_string();
+        assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+    };
+    kill();
+    see(&mut prompt, "The lab has gone. `up` brings it back");
+    let asked = Instant::now();
+    for line in ["kafka-topics --list", "kafka-console-consumer --topic rides &", "1.1", "job list"] {
+        prompt.send_line(line).unwrap();
+        see(&mut prompt, "next: type up");
+    }
+    // A tool that waits for brokers gives up after ten seconds, each time.
+    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+    prompt.send_line("kafka-topics --help").unwrap();
+    see(&mut prompt, "--create");
+    prompt.send_line("up").unwrap();
+    see(&mut prompt, "ready in");
+    prompt.send_line("kafka-topics --list").unwrap();
+    see(&mut prompt, "rides");
+
+    // A tool that is running waits for the cluster, as Kafka's would; the lab says why.
+    prompt
+        .send_line("kafka-console-producer --topic rides")
+        .unwrap();
+    see(&mut prompt, "[K>\r");
+    prompt.send_line("first").unwrap();
+    see(&mut prompt, "[K>\r");
+    prompt.send_control('d').unwrap();
+    see(&mut prompt, "[Kstreamlings> \r");
+    prompt
+        .send_line("kafka-console-consumer --topic rides --from-beginning")
+        .unwrap();
+    see(&mut prompt, "\nfirst");
+    kill();
+    see(&mut prompt, "with all its data. Ctrl-C ends the");
+    prompt.send_control('c').unwrap();
+    see(&mut prompt, "Processed a total of 1 messages");
+    prompt.send_line("quit").unwrap();
+    see(&mut prompt, "the lab has gone. `streamlings` brings you back");
+    prompt.exp_eof().unwrap();
+}
+
 const EXERCISE: &str = r#"+++
 id = "1.1"
 title = "Side by side"

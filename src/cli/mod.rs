@@ -130,4 +130,33 @@ mod tests {
     fn the_table_of_commands_is_consistent() {
         super::Cli::command().debug_assert();
     }
+
+    /// Commands and flags that docs/CLI.md doesn't name.
+    fn untold(command: &clap::Command, path: &str, doc: &str, missing: &mut Vec<String>) {
+        for flag in command.get_arguments().filter(|flag| !flag.is_hide_set()) {
+            if let Some(long) = flag.get_long()
+                && !doc.contains(&format!("--{long}"))
+            {
+                missing.push(format!("{path} --{long}"));
+            }
+        }
+        for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set()) {
+            let name = inner.get_name();
+            let path = format!("{path} {name}");
+            let said = doc
+                .split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
+                .any(|word| word == name);
+            if !said {
+                missing.push(path.clone());
+            }
+            untold(inner, &path, doc, missing);
+        }
+    }
+
+    #[test]
+    fn the_page_of_the_command_line_names_every_command_and_flag() {
+        let mut missing = Vec::new();
+        untold(&super::Cli::command(), "streamlings", include_str!("../../docs/CLI.md"), &mut missing);
+        assert!(missing.is_empty(), "docs/CLI.md says nothing of {missing:?}");
+    }
 }

@@ -115,6 +115,13 @@ pub fn parse(text: &str, file: &Path, slug: &str) -> Result<Exercise, Vec<Proble
     }
 }
 
+/// The front matter alone; nothing when it is broken.
+pub fn front(text: &str, file: &Path) -> Option<FrontMatter> {
+    let (front, _) = front_matter(text, file).ok()?;
+    let read = located::read::<FrontMatter>(front, file, 2).ok()?;
+    Some(read.value)
+}
+
 /// The text between the `+++` lines, and the offset of what follows.
 fn front_matter<'a>(text: &'a str, file: &Path) -> Result<(&'a str, usize), Vec<Problem>> {
     let fail = |what: &str, line| {

@@ -60,7 +60,23 @@ impl Course {
 
     /// A course without mistakes; the error is its first mistake.
     pub fn from_files(files: &Files) -> Outcome<Self> {
-        let Loaded { course, mut problems } = load(files);
+        load(files).whole(files)
+    }
+
+    /// A course with one of its exercises, by id or folder name: what a command about a single exercise reads, so that
+    /// it takes no longer in a long course, and a mistake elsewhere is not in its way. `None`: with none of them.
+    pub fn with_only(files: &Files, name: Option<&str>) -> Outcome<Self> {
+        load_some(files, &|slug| {
+            name.is_some_and(|name| slug == name || id_of(slug) == name)
+        })
+        .whole(files)
+    }
+}
+
+impl Loaded {
+    /// The course, when nothing is wrong with it.
+    fn whole(self, files: &Files) -> Outcome<Course> {
+        let Self { course, mut problems } = self;
         match (course, problems.len()) {
             (Some(course), 0) => Ok(course),
             (None, 0) => {
@@ -84,6 +100,32 @@ impl Course {
 
 /// Loads all that can be loaded and collects every mistake.
 pub fn load(files: &Files) -> Loaded {
+    load_some(files, &|_| true)
+}
+
+/// The course without its exercises, whatever is wrong elsewhere; nothing when `course.toml` is broken.
+pub fn outline(files: &Files) -> Option<Course> {
+    load_some(files, &|_| false).course
+}
+
+/// The titles of all exercises, by id, without reading their steps. Those that are broken are left out.
+pub fn titles(files: &Files, course: &Course) -> BTreeMap<String, String> {
+    let title = |slug: &String| {
+        let path = format!("exercises/{slug}/exercise.md");
+        let front = exercise::front(&files.text(&path).ok()?, &files.shown(&path))?;
+        Some((front.id, front.title))
+    };
+    let slugs = course.modules.iter().flat_map(|module| &module.slugs);
+    slugs.filter_map(title).collect()
+}
+
+/// The id of the exercise in this folder: a sound exercise's folder begins with it.
+fn id_of(slug: &str) -> &str {
+    slug.split_once('-').map_or(slug, |(id, _)| id)
+}
+
+/// Loads the exercises whose folders are `wanted`, and what is around them.
+fn load_some(files: &Files, wanted: &dyn Fn(&str) -> bool) -> Loaded {
     let mut problems = Vec::new();
     let beliefs = beliefs(files, &mut problems);
     let Some(list) = toml_file::<CourseFile>(files, "exercises/course.toml", &mut problems) else {
@@ -104,6 +146,9 @@ pub fn load(files: &Files) -> Loaded {
     for (index, module) in list.value.module.iter().enumerate() {
         let mut exercises = Vec::new();
         for (at, slug) in module.exercises.iter().enumerate() {
+            if !wanted(slug) {
+                continue;
+            }
             let path = format!("module[{index}].exercises[{at}]");
             if let Err(problem) = entry(files, slug) {
                 let line = list.lines.line(&path);
@@ -129,6 +174,7 @@ pub fn load(files: &Files) -> Loaded {
         modules.push(Module {
             number: module.number,
             title: module.title.clone(),
+            slugs: module.exercises.clone(),
             exercises,
         });
     }

@@ -31,7 +31,9 @@ pub struct Module {
     pub number: u32,
     /// Its title.
     pub title: String,
-    /// Its exercises, in order.
+    /// The folders of its exercises, in order.
+    pub slugs: Vec<String>,
+    /// Its exercises that were read, in order.
     pub exercises: Vec<Exercise>,
 }
 

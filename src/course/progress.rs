@@ -370,6 +370,7 @@ mod tests {
             modules: vec![Module {
                 number: 1,
                 title: "M".into(),
+                slugs: vec!["1.1-a".into()],
                 exercises: vec![exercise],
             }],
             beliefs: BTreeMap::new(),

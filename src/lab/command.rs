@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use dialoguer::Confirm;
+use console::Term;
 use serde::Serialize;
 
 use super::request::{BackendChoice, Choice, UpRequest};
@@ -234,12 +234,7 @@ fn confirmed(home: &Home) -> Outcome<bool> {
         "This deletes every topic, record and job of the lab in {}. Progress and badges stay.",
         home.path().display()
     );
-    let asked = Confirm::new()
-        .wait_for_newline(true)
-        .with_prompt("Delete them?")
-        .default(false)
-        .interact_opt();
-    asked.map(|answer| answer.unwrap_or(false)).map_err(|error| {
+    crate::ui::confirm(&Term::stderr(), "Delete them?", false).map_err(|error| {
         Problem::new(format!("the question got no answer: {error}")).next("--yes answers it")
     })
 }

@@ -5,7 +5,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Instant;
 
-use dialoguer::{Confirm, Select};
+use console::Term;
+use dialoguer::Select;
 
 use super::backend::{self, DEFAULT_IMAGE, DEFAULT_PORT, Engine, Plan, PortWish};
 use super::client::LabClient;
@@ -105,10 +106,10 @@ pub fn up(home: &Home, request: &UpRequest, interaction: Interaction) -> Outcome
         if let Some(up) = running(home, request)? {
             return Ok(up);
         }
-        let (kind, asked_for) = (decision.order.plan.kind(), decision.docker_was_asked_for);
+        let (plan, asked_for) = (decision.order.plan.clone(), decision.docker_was_asked_for);
         let failed = match start(home, &files, decision) {
             Ok(up) => return Ok(up),
-            Err(problem) if kind == BackendKind::Docker => problem,
+            Err(problem) if may_embedded_do(&plan) => problem,
             Err(problem) => return Err(problem),
         };
         drop(lock);
@@ -120,6 +121,20 @@ pub fn up(home: &Home, request: &UpRequest, interaction: Interaction) -> Outcome
             return Err(not_started());
         }
         without_docker = true;
+    }
+}
+
+/// Whether the embedded cluster may start where this has failed: not at a port that the user insists on and somebody
+/// else has.
+fn may_embedded_do(plan: &Plan) -> bool {
+    match *plan {
+        Plan::Docker {
+            port: PortWish::Exactly(port),
+            brokers,
+            ..
+        } if port != 0 => backend::taken_port(port, brokers).is_none(),
+        Plan::Docker { .. } => true,
+        Plan::Embedded { .. } | Plan::External { .. } => false,
     }
 }
 
@@ -419,12 +434,7 @@ fn port_wish(request: &UpRequest, last: Option<&Choice>) -> PortWish {
 fn ask_for_embedded() -> Outcome<bool> {
     // A question of more than a line would be drawn again below itself.
     eprintln!("The embedded cluster needs nothing and has the same exercises.");
-    let asked = Confirm::new()
-        .wait_for_newline(true)
-        .with_prompt("Go on with the embedded cluster?")
-        .default(true)
-        .interact_opt();
-    asked.map(|answer| answer.unwrap_or(false)).map_err(given_up)
+    crate::ui::confirm(&Term::stderr(), "Go on with the embedded cluster?", true).map_err(given_up)
 }
 
 fn ask_to_pull(image: &str) -> Outcome<bool> {
@@ -587,6 +597,21 @@ mod tests {
             ..UpRequest::default()
         };
         assert_eq!(complete(&embedded, Some(&last)), embedded);
+    }
+
+    #[test]
+    fn embedded_is_not_tried_at_a_port_that_somebody_else_has() {
+        let other = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let taken = other.local_addr().unwrap().port();
+        let docker = |port| Plan::Docker {
+            brokers: 3,
+            port,
+            image: DEFAULT_IMAGE.into(),
+        };
+        assert!(may_embedded_do(&docker(PortWish::From(taken))));
+        assert!(may_embedded_do(&docker(PortWish::Exactly(0))));
+        assert!(!may_embedded_do(&docker(PortWish::Exactly(taken))));
+        assert!(!may_embedded_do(&docker(PortWish::Exactly(taken - 2))), "the third of a row");
     }
 
     #[test]

@@ -238,23 +238,18 @@ impl Bank {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let course = load::load(files).course;
+        // The questions name exercises, and only that: a broken one is the course's matter.
+        let course = load::outline(files);
+        let course = course.as_ref();
         Ok(Self {
             title: quiz.value.title,
             pass: quiz.value.pass,
             domains,
-            beliefs: course
-                .as_ref()
-                .map(|course| course.beliefs.clone())
-                .unwrap_or_default(),
-            course: course
-                .as_ref()
-                .map_or_else(|| "quiz".into(), |course| course.id.clone()),
+            beliefs: course.map(|course| course.beliefs.clone()).unwrap_or_default(),
+            course: course.map_or_else(|| "quiz".into(), |course| course.id.clone()),
             exercises: course
-                .iter()
-                .flat_map(crate::course::Course::exercises)
-                .map(|exercise| (exercise.id.clone(), exercise.title.clone()))
-                .collect(),
+                .map(|course| load::titles(files, course))
+                .unwrap_or_default(),
             modules: course
                 .iter()
                 .flat_map(|course| &course.modules)

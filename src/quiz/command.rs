@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::cancel::Cancel;
 use crate::course::files::Files;
+use crate::course::load;
 use crate::home::Home;
 use crate::problem::{Exit, Outcome, Problem};
 use crate::quiz::answers::{self, Answer, letter};
@@ -557,9 +558,7 @@ fn key(home: &Home, command: KeyCommand) -> Outcome<Exit> {
 }
 
 fn print_report(home: &Home, format: Format) -> Outcome<Exit> {
-    let course = crate::course::load::load(&Files::find()?)
-        .course
-        .map_or_else(|| "quiz".into(), |course| course.id);
+    let course = load::outline(&Files::find()?).map_or_else(|| "quiz".into(), |course| course.id);
     let attempts = attempts_of(&Attempts::of(home), &course);
     match format {
         Format::Csv => print(&report::csv(&attempts)?),

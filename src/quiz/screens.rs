@@ -1,7 +1,7 @@
 //! The quiz on a terminal: one screen a question, back and review before handing in. Everything is drawn on stderr.
 
 use console::Term;
-use dialoguer::{Confirm, Input, MultiSelect, Select, Sort};
+use dialoguer::{Input, MultiSelect, Select, Sort};
 
 use crate::problem::{Outcome, Problem};
 use crate::quiz::answers::Answer;
@@ -54,12 +54,7 @@ fn say(term: &Term, text: &str) {
 
 /// A question that Enter answers with yes.
 pub(crate) fn confirm(term: &Term, question: &str) -> bool {
-    let yes = Confirm::new()
-        .wait_for_newline(true)
-        .with_prompt(question)
-        .default(true)
-        .interact_on_opt(term);
-    asked(term, yes) == Some(Some(true))
+    ui::confirm(term, question, true).unwrap_or(false)
 }
 
 /// The first screen, with what awaits the learner, or where the last sitting stopped.
@@ -377,14 +372,10 @@ fn review(term: &Term, attempt: &Attempt, drawn: &Drawn<'_>) -> Review {
         Some(None) => Review::Stay,
         Some(Some(0)) if open == 0 => Review::HandIn,
         Some(Some(0)) => {
-            let sure = Confirm::new()
-                .wait_for_newline(true)
-                .with_prompt("Open questions count as wrong. Hand in?")
-                .default(false);
-            match asked(term, sure.interact_on_opt(term)) {
-                Some(Some(true)) => Review::HandIn,
-                Some(_) => Review::Stay,
-                None => Review::Stop,
+            match ui::confirm(term, "Open questions count as wrong. Hand in?", false) {
+                Ok(true) => Review::HandIn,
+                Ok(false) => Review::Stay,
+                Err(_) => Review::Stop,
             }
         }
         Some(Some(index)) if index <= count => Review::To(index - 1),

@@ -11,7 +11,7 @@ use super::screen::Screen;
 use super::watch::Watched;
 use super::{aid, open, view};
 use crate::check::{self, CheckContext, CheckResult};
-use crate::course::{Course, Exercise, Progress, WorkFolder};
+use crate::course::{Course, Exercise, Files, Progress, WorkFolder};
 use crate::home::Home;
 use crate::lab::{self, Interaction, LabClient};
 use crate::problem::{Exit, Outcome, Problem};
@@ -104,7 +104,10 @@ pub fn guided() -> Outcome<Exit> {
 /// Runs one of the course's commands.
 pub fn run(command: Command) -> Outcome<Exit> {
     let home = Home::find()?;
-    let course = Course::open()?;
+    let course = match command.about() {
+        None => Course::open()?,
+        Some(which) => course_for(&home, which)?,
+    };
     let (progress, notes) = Progress::open(&home, &course);
     for note in notes {
         let note = format!("note: {}", ui::visible(&note));
@@ -127,6 +130,39 @@ pub fn run(command: Command) -> Outcome<Exit> {
         Command::Reset { which, yes } => desk.reset(&which, yes),
         Command::Skip(which) => desk.skip(&which),
     }
+}
+
+impl Command {
+    /// The exercise that it is about; nothing for a command about all.
+    fn about(&self) -> Option<&Which> {
+        match self {
+            Self::List { .. } => None,
+            Self::Show(which)
+            | Self::Check(which)
+            | Self::Hint(which)
+            | Self::Solution(which)
+            | Self::Skip(which)
+            | Self::Reset { which, .. } => Some(which),
+        }
+    }
+}
+
+/// The course with the exercise that is meant; the whole of it when there is no such one.
+fn course_for(home: &Home, which: &Which) -> Outcome<Course> {
+    let files = Files::find()?;
+    let name = match &which.exercise {
+        Some(name) => Some(name.clone()),
+        None => {
+            let list = Course::with_only(&files, None)?;
+            let here = Progress::open(home, &list).0.here();
+            here.or_else(|| list.modules.iter().flat_map(|module| &module.slugs).next().cloned())
+        }
+    };
+    let course = Course::with_only(&files, name.as_deref())?;
+    if course.exercises().next().is_some() {
+        return Ok(course);
+    }
+    Course::from_files(&files)
 }
 
 /// What the single commands work on.

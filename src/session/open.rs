@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dialoguer::Confirm;
+use console::Term;
 
 use super::screen::Screen;
 use super::watch::Watched;
@@ -11,7 +11,7 @@ use crate::course::{Course, Exercise, Progress, Step, WorkFolder};
 use crate::home::Home;
 use crate::kafka::{Admin, Target};
 use crate::lab::{BackendKind, LabClient};
-use crate::problem::{Outcome, Problem};
+use crate::problem::{Exit, Outcome, Problem};
 use crate::ui;
 
 /// Whether this lab can do what the exercise needs.
@@ -74,12 +74,7 @@ pub fn confirm_restart(lab: &LabClient, brokers: u16, screen: &Screen) -> Outcom
         0,
         ui::width(),
     ));
-    let answer = Confirm::new()
-        .with_prompt("Restart it?")
-        .default(true)
-        .interact_opt();
-    drop(console::Term::stderr().show_cursor());
-    Ok(answer.ok().flatten().unwrap_or(false))
+    Ok(ui::confirm(&Term::stderr(), "Restart it?", true).unwrap_or(false))
 }
 
 /// Why this lab can only show a step: a sentence, or nothing.
@@ -183,14 +178,7 @@ pub fn confirm_reset(exercise: &Exercise, screen: &Screen) -> Outcome<bool> {
         ));
     }
     screen.say(&text);
-    // With Enter, as a word is answered: what is typed after a `y` must not reach the prompt.
-    let answer = Confirm::new()
-        .wait_for_newline(true)
-        .with_prompt("Reset?")
-        .default(false)
-        .interact_opt();
-    drop(console::Term::stderr().show_cursor());
-    let sure = answer.ok().flatten().unwrap_or(false);
+    let sure = ui::confirm(&Term::stderr(), "Reset?", false).unwrap_or(false);
     if !sure {
         screen.say("Nothing was changed.\n");
     }
@@ -224,6 +212,16 @@ pub fn reset(
     progress.reset(exercise)
 }
 
+/// Said when the lab's process has ended, and not by `down` at this prompt.
+pub const LAB_GONE: &str = "The lab has gone. `up` brings it back with all its data.";
+
+/// The same as the problem of a command that needs the lab.
+pub fn lab_gone() -> Problem {
+    Problem::new("the lab has gone")
+        .next("type up: it brings the lab back with all its data")
+        .exit(Exit::NoLab)
+}
+
 /// Said when the boxes can't be asked.
 pub fn no_answer(lab: &LabClient) -> String {
     let text = match LabHealth::of(lab) {
@@ -231,7 +229,7 @@ pub fn no_answer(lab: &LabClient) -> String {
         LabHealth::NoBroker => {
             "The cluster does not answer. `status` says where it should be. Nothing of your progress is lost."
         }
-        LabHealth::NoLab => "The lab has gone. `up` brings it back with all its data.",
+        LabHealth::NoLab => LAB_GONE,
     };
     ui::indented(text, 2, 2, ui::width())
 }

@@ -48,6 +48,10 @@ struct State {
     passed: bool,
     /// A command is running; what the finished step has to say waits for its end.
     busy: bool,
+    /// The learner is restarting the lab: that it has gone is no news.
+    restarting: bool,
+    /// The learner has restarted it: that it goes again is.
+    restarted: bool,
     held: String,
     /// Rounds that have ended, and the round that somebody waits for.
     round: u64,
@@ -97,6 +101,7 @@ impl Watcher {
             known,
             home: home.clone(),
             cancel,
+            gone: 0,
         };
         Self {
             shared,
@@ -169,6 +174,15 @@ impl Watcher {
         result
     }
 
+    /// Restarts the lab, without saying that it has gone.
+    pub fn while_restarting<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.shared.state().restarting = true;
+        let result = work();
+        let mut state = self.shared.state();
+        (state.restarting, state.restarted) = (false, true);
+        result
+    }
+
     /// Whether all checks of the watched step have passed.
     pub fn passed(&self) -> bool {
         self.shared.state().passed
@@ -195,6 +209,8 @@ struct Eye {
     known: SharedKnown,
     home: Home,
     cancel: Cancel,
+    /// Looks in a row that found no lab.
+    gone: u32,
 }
 
 impl Eye {
@@ -208,28 +224,55 @@ impl Eye {
                 }
                 (state.watched.clone(), state.generation)
             };
+            self.follow_lab();
             let results = watched
                 .as_ref()
                 .map(|watched| self.ask(watched))
                 .unwrap_or_default();
             self.tell(watched.as_ref(), generation, results);
-            if names_in == 0 {
+            if names_in == 0 && self.gone == 0 {
                 self.learn_names();
                 names_in = NAMES_EVERY;
             }
-            names_in -= 1;
+            names_in = names_in.saturating_sub(1);
             self.wait();
+        }
+    }
+
+    /// A lab that was started again is another process. One that has ended is said as it happens: a command that runs
+    /// would wait for it without a word.
+    fn follow_lab(&mut self) {
+        if self.lab.is_current() {
+            return;
+        }
+        match LabClient::connect(&self.home) {
+            Ok(Some(lab)) => {
+                self.lab = lab;
+                self.context = None;
+                self.gone = 0;
+            }
+            Ok(None) => {
+                let (busy, anew, restarting) = {
+                    let mut state = self.shared.state();
+                    (state.busy, std::mem::take(&mut state.restarted), state.restarting)
+                };
+                if anew || restarting {
+                    self.gone = 0;
+                }
+                self.gone = self.gone.saturating_add(u32::from(!restarting));
+                // The first look may have begun while it was restarted.
+                if self.gone == 2 {
+                    let then = if busy { " Ctrl-C ends the command." } else { "" };
+                    let text = format!("{}{then}", super::open::LAB_GONE);
+                    self.screen.say(&ui::indented(&text, 2, 2, ui::width()));
+                }
+            }
+            Err(_) => {}
         }
     }
 
     /// All checks of the step; none when there is no client for the cluster.
     fn ask(&mut self, watched: &Watched) -> Vec<CheckResult> {
-        if !self.lab.is_current()
-            && let Ok(Some(lab)) = LabClient::connect(&self.home)
-        {
-            self.lab = lab;
-            self.context = None;
-        }
         if self.context.is_none() {
             let jobs = Box::new(self.lab.clone());
             self.context = CheckContext::new(self.lab.target(), Some(jobs)).ok();

@@ -67,6 +67,16 @@ pub enum Word {
     Quit,
 }
 
+impl Word {
+    /// Whether it asks the lab or its cluster.
+    pub fn needs_lab(self) -> bool {
+        matches!(
+            self,
+            Self::Check | Self::Start | Self::Reset | Self::Sql | Self::Job | Self::Txn | Self::Hands
+        )
+    }
+}
+
 /// One row of the table.
 #[derive(Debug)]
 pub struct Entry {

@@ -384,9 +384,17 @@ fn subscribe(
     let real = target.real(topic);
     if let Some((partition, offset)) = start {
         // So that the client knows the partition's leader at once.
-        consumer
+        let metadata = consumer
             .fetch_metadata(Some(&real), Duration::from_secs(10))
             .map_err(client)?;
+        let count = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
+        if count > 0 && usize::try_from(partition).is_ok_and(|partition| partition >= count) {
+            // Kafka's tool waits for it without a word.
+            io.hint(&format!(
+                "topic '{topic}' has no partition {partition}: they are counted from 0, and the last is {}",
+                count - 1
+            ))?;
+        }
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(&real, partition, offset)
             .map_err(client)?;

@@ -78,6 +78,14 @@ pub fn reads_input(word: &str) -> bool {
     find(word).is_some_and(|tool| tool.name == producer::TOOL.name)
 }
 
+/// Whether a command line asks the lab's cluster: it names no other one, and asks for more than help.
+pub fn needs_lab(words: &[String]) -> bool {
+    !words.iter().skip(1).any(|word| {
+        let name = word.split('=').next().unwrap_or_default();
+        ["--bootstrap-server", "--help", "--version"].contains(&name)
+    })
+}
+
 /// Whether a tool has to be a process of its own, also in the foreground: it may end itself as `kill -9` would.
 pub fn is_own_process(word: &str) -> bool {
     find(word).is_some_and(|tool| tool.name == worker::TOOL.name)
@@ -226,6 +234,18 @@ mod tests {
         }
         let names: Vec<&str> = names().collect();
         assert!(names.is_sorted(), "{names:?}");
+    }
+
+    #[test]
+    fn a_tool_that_names_its_cluster_or_asks_for_help_needs_no_lab() {
+        let needs = |line: &str| {
+            let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+            needs_lab(&words)
+        };
+        assert!(needs("kafka-topics --list"));
+        assert!(!needs("kafka-topics --list --bootstrap-server 127.0.0.1:9092"));
+        assert!(!needs("kafka-topics --bootstrap-server=127.0.0.1:9092 --list"));
+        assert!(!needs("kafka-topics --help"));
     }
 
     #[test]

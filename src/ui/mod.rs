@@ -1,6 +1,9 @@
 //! What every screen shares: width, colour, Markdown, untrusted text.
 
+mod confirm;
 pub mod markdown;
+
+pub use confirm::confirm;
 
 use std::borrow::Cow;
 use std::io::{self, Write};

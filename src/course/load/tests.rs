@@ -242,3 +242,30 @@ fn the_course_in_the_binary_is_sound() {
         assert!(problems.is_empty(), "{}", problems.join("\n"));
     }
 }
+
+#[test]
+fn one_exercise_is_read_without_the_others() {
+    let (folder, files) = course(GOOD);
+    let put = |name: &str, text: &str| {
+        write_atomic(&folder.path().join(name), text.as_bytes(), Readers::Anyone).unwrap();
+    };
+    put(
+        "exercises/course.toml",
+        "id = \"test\"\ntitle = \"Test\"\n[[module]]\nnumber = 1\ntitle = \"One\"\nexercises = [\"1.1-a-topic\", \"1.2-broken\"]\n",
+    );
+    put("exercises/1.2-broken/exercise.md", "no front matter\n");
+    assert!(Course::from_files(&files).is_err());
+    for name in ["1.1", "1.1-a-topic"] {
+        let course = Course::with_only(&files, Some(name)).unwrap();
+        let read: Vec<_> = course.exercises().map(|exercise| exercise.id.as_str()).collect();
+        assert_eq!(read, ["1.1"]);
+        assert_eq!(course.modules[0].slugs.len(), 2);
+    }
+    assert!(Course::with_only(&files, Some("1.2")).is_err());
+    let none = Course::with_only(&files, Some("9.9")).unwrap();
+    assert_eq!(none.exercises().count(), 0);
+    assert_eq!(
+        titles(&files, &outline(&files).unwrap()),
+        BTreeMap::from([("1.1".to_string(), Course::with_only(&files, Some("1.1")).unwrap().modules[0].exercises[0].title.clone())])
+    );
+}

@@ -5,6 +5,7 @@ mod embedded;
 mod external;
 mod metadata;
 
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -137,6 +138,12 @@ const NO_FAULTS: &str = "make faults: that is a hook of the embedded cluster";
 fn cannot(kind: BackendKind, what: &str) -> Problem {
     Problem::new(format!("this lab's {} can't {what}", kind.noun()))
         .next("the embedded lab can: `streamlings down`, then `streamlings up --backend embedded`")
+}
+
+/// The first of `count` ports in a row on which somebody listens.
+pub(super) fn taken_port(first: u16, count: u16) -> Option<u16> {
+    (first..=first.saturating_add(count.saturating_sub(1)))
+        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_err())
 }
 
 /// The problem of a port that the user insists on and somebody else has.

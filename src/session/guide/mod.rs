@@ -163,6 +163,14 @@ impl Guide {
         }
     }
 
+    /// A command that needs the lab says at once that it has gone, instead of waiting for brokers in vain.
+    fn lab_lives(&self) -> Outcome<()> {
+        if self.lab.is_current() {
+            return Ok(());
+        }
+        Err(open::lab_gone())
+    }
+
     /// A lab that was started again may have another cluster: the open step gets what it needs there too.
     fn set_up_again(&self) {
         if let At::Step(watched) = &self.at
@@ -222,6 +230,9 @@ impl Guide {
             return Ok(Flow::On);
         };
         if tools::is_tool(first) {
+            if tools::needs_lab(&words) {
+                self.lab_lives()?;
+            }
             if background {
                 self.beside(&words, input.as_deref(), line)?;
             } else {
@@ -240,6 +251,9 @@ impl Guide {
                     entry.name
                 ))
                 .next(format!("type {}; `help` lists what you can type", entry.name)));
+            }
+            if entry.word.needs_lab() {
+                self.lab_lives()?;
             }
             return self.word(entry.word, &words, line);
         }
@@ -362,6 +376,7 @@ impl Guide {
                     .next("quit, then `streamlings up --help` shows all that it can"));
             }
         }
+        let mut stop = false;
         if let Some(brokers) = request.brokers
             && self.lab.is_current()
             && self.lab.brokers_configured() != usize::from(brokers)
@@ -370,9 +385,15 @@ impl Guide {
                 return Ok(());
             }
             self.stop_all_beside();
-            self.lab.down()?;
+            stop = true;
         }
-        let up = lab::up(&self.home, &request, Interaction::of_terminal())?;
+        let (lab, home) = (&self.lab, &self.home);
+        let up = self.watcher.while_restarting(|| {
+            if stop {
+                lab.down()?;
+            }
+            lab::up(home, &request, Interaction::of_terminal())
+        })?;
         self.screen
             .say(&ui::indented(&format!("Lab   {}", up.line()), 0, 6, ui::width()));
         self.lab = up.client;
@@ -450,6 +471,7 @@ impl Guide {
     }
 
     fn open(&mut self, watched: Watched) -> Outcome<()> {
+        self.lab_lives()?;
         let folder = WorkFolder::of(&self.home, &watched.exercise);
         if let Err(problem) = folder.fill(&self.course, &watched.exercise) {
             // The step can still be read, and done as far as it needs no file.
