@@ -75,6 +75,28 @@ impl Problem {
         }
     }
 
+    /// A line of a prompt or of a course that clap has refused: its first word is `word`.
+    pub fn of_line(error: &clap::Error, word: &str) -> Self {
+        let text = error.to_string();
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let first = lines.next().unwrap_or_default();
+        let mut what = first.strip_prefix("error: ").unwrap_or(first).to_string();
+        let mut next = format!("{word} --help");
+        for line in lines {
+            if let Some(tip) = line.strip_prefix("tip: ") {
+                next = tip.to_string();
+            } else if let Some(usage) = line.strip_prefix("Usage: ") {
+                if error.kind() == clap::error::ErrorKind::MissingRequiredArgument {
+                    next = format!("write: {usage}");
+                }
+                break;
+            } else {
+                what = format!("{what} {line}");
+            }
+        }
+        Self::new(what).next(next)
+    }
+
     /// Names the file and, when known, its line.
     #[must_use]
     pub fn at(mut self, file: impl Into<PathBuf>, line: Option<usize>) -> Self {
@@ -127,3 +149,30 @@ impl std::error::Error for Problem {}
 
 /// The result of everything at the edge.
 pub type Outcome<T> = Result<T, Problem>;
+
+#[cfg(test)]
+mod tests {
+    use clap::{Arg, Command};
+
+    use super::Problem;
+
+    #[test]
+    fn a_line_that_is_refused_says_what_is_missing_or_was_meant() {
+        let told = |line: &str| {
+            let stop = Command::new("stop").arg(Arg::new("ID").required(true));
+            let command = Command::new("")
+                .no_binary_name(true)
+                .subcommand(Command::new("broker").subcommand(stop));
+            let words: Vec<&str> = line.split_whitespace().collect();
+            Problem::of_line(&command.try_get_matches_from(&words).unwrap_err(), words[0]).render()
+        };
+        for (line, said) in [
+            ("broker stop", "not provided: <ID>\n next: write: broker stop <ID>\n"),
+            ("broker stopp 3", "unrecognized subcommand 'stopp'\n next: a similar subcommand exists: 'stop'\n"),
+            ("broker stop 3 --now", "unexpected argument '--now' found\n next: broker --help\n"),
+        ] {
+            let text = told(line);
+            assert!(text.starts_with("error: ") && text.ends_with(said), "{line}: {text}");
+        }
+    }
+}

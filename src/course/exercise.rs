@@ -71,6 +71,7 @@ pub fn parse(text: &str, file: &Path, slug: &str) -> Result<Exercise, Vec<Proble
     let (front, body_at) = front_matter(text, file)?;
     let mut reader = Reader {
         text,
+        breaks: located::breaks(text),
         file: file.to_path_buf(),
         problems: Vec::new(),
         why: String::new(),
@@ -165,6 +166,8 @@ struct Draft {
 
 struct Reader<'a> {
     text: &'a str,
+    /// Where its lines end, so that a place is found without reading the text again.
+    breaks: Vec<usize>,
     file: PathBuf,
     problems: Vec<Problem>,
     why: String,
@@ -176,7 +179,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn line(&self, offset: usize) -> usize {
-        1 + self.text[..offset].matches('\n').count()
+        1 + self.breaks.partition_point(|end| *end < offset)
     }
 
     fn fail(&mut self, line: usize, what: impl Into<String>, next: impl Into<String>) {

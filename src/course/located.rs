@@ -146,7 +146,7 @@ fn schema<T: JsonSchema>() -> Arc<Value> {
 }
 
 /// The offsets of all line ends.
-fn breaks(text: &str) -> Vec<usize> {
+pub(super) fn breaks(text: &str) -> Vec<usize> {
     text.bytes()
         .enumerate()
         .filter_map(|(at, byte)| (byte == b'\n').then_some(at))

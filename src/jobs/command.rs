@@ -128,11 +128,7 @@ pub fn run_line(
             print(out, &error.to_string())?;
             Ok(Exit::Done)
         }
-        Err(error) => {
-            // A prompt that takes no text is about to end anyway.
-            drop(write!(err, "{error}"));
-            Ok(Exit::Usage)
-        }
+        Err(error) => Err(Problem::of_line(&error, &words[0])),
     }
 }
 

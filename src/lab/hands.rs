@@ -124,12 +124,7 @@ pub fn run_line(words: &[String], lab: &LabClient, out: &mut dyn Write) -> Outco
     match Line::try_parse_from(words) {
         Ok(line) => run(line.command, lab, out),
         Err(error) if !error.use_stderr() => say(out, &error.to_string()),
-        Err(error) => {
-            let text = error.to_string();
-            let what = text.lines().next().unwrap_or_default();
-            let what = what.strip_prefix("error: ").unwrap_or(what).to_string();
-            Err(Problem::new(what).next(format!("{} --help", words[0])))
-        }
+        Err(error) => Err(Problem::of_line(&error, &words[0])),
     }
 }
 

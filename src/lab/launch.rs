@@ -439,7 +439,7 @@ fn ask_for_embedded() -> Outcome<bool> {
 
 fn ask_to_pull(image: &str) -> Outcome<bool> {
     let asked = Select::new()
-        .with_prompt("Docker is here, Kafka's image is not")
+        .with_prompt("Docker has no image of Kafka yet")
         .items([
             "Go on with the embedded cluster: starts at once, same exercises".to_owned(),
             format!("Fetch {image}: some hundred MB, once"),

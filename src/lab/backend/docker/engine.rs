@@ -322,12 +322,13 @@ pub(in crate::lab) fn pull(image: &str) -> Outcome<()> {
         loop {
             match tokio::time::timeout(PULL_SILENCE, stream.next()).await {
                 Ok(Some(Ok(info))) => shown.update(&info),
-                Ok(Some(Err(error))) => return Err(failed(explain(&error))),
+                // The engine's own words: it is there, whoever else it didn't reach.
+                Ok(Some(Err(error))) => return Err(failed(chain(&error))),
                 Ok(None) => break,
                 Err(_) => return Err(failed(format!("nothing came for {} s", PULL_SILENCE.as_secs()))),
             }
         }
-        shown.0.finish_and_clear();
+        shown.bar.finish_and_clear();
         // An engine can end the stream without an image and without an error.
         let there = limited(CALL_LIMIT, engine.0.inspect_image(image)).await;
         there.map(drop).map_err(|error| failed(explain(&error)))
@@ -335,7 +336,41 @@ pub(in crate::lab) fn pull(image: &str) -> Outcome<()> {
 }
 
 /// The bytes of all layers, as one bar.
-struct Download(ProgressBar, HashMap<String, (u64, u64)>);
+struct Download {
+    bar: ProgressBar,
+    /// What has come of each layer, and its size.
+    layers: HashMap<String, (u64, u64)>,
+    phase: Phase,
+}
+
+/// What the engine is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Downloading,
+    Unpacking,
+    /// The connection broke off; the engine waits before it tries again.
+    Retrying,
+}
+
+impl Phase {
+    /// Of the engine's word for what it does with a layer; nothing for what needs no mention.
+    fn of(status: &str) -> Option<Self> {
+        match status {
+            "Downloading" => Some(Self::Downloading),
+            "Extracting" => Some(Self::Unpacking),
+            _ if status.starts_with("Retrying") => Some(Self::Retrying),
+            _ => None,
+        }
+    }
+
+    fn template(self) -> &'static str {
+        match self {
+            Self::Downloading => "{bytes} of {total_bytes}  {bytes_per_sec}  {eta} left",
+            Self::Unpacking => "{bytes} of {total_bytes}  unpacking",
+            Self::Retrying => "{bytes} of {total_bytes}  broke off, trying again",
+        }
+    }
+}
 
 impl Download {
     fn new() -> Self {
@@ -344,33 +379,60 @@ impl Download {
         } else {
             ProgressBar::hidden()
         };
-        let template = "{bar:30} {bytes} of {total_bytes}  {bytes_per_sec}  {eta} left";
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style.progress_chars("##."));
+        let mut shown = Self {
+            bar,
+            layers: HashMap::new(),
+            phase: Phase::Downloading,
+        };
+        shown.enter(Phase::Downloading);
+        shown
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        /// What stands beside the bar, at its longest.
+        const WORDS: usize = 50;
+        self.phase = phase;
+        let width = crate::ui::width().saturating_sub(WORDS).clamp(8, 30);
+        let template = format!("{{bar:{width}}} {}", phase.template());
+        if let Ok(style) = ProgressStyle::with_template(&template) {
+            self.bar.set_style(style.progress_chars("##."));
         }
-        Self(bar, HashMap::new())
     }
 
     fn update(&mut self, info: &bollard::models::CreateImageInfo) {
-        let (Some(layer), Some(progress)) = (&info.id, &info.progress_detail) else {
-            return;
-        };
-        // A layer is told twice: while it comes and while it is unpacked.
-        if info.status.as_deref() != Some("Downloading") {
-            return;
+        let status = info.status.as_deref().unwrap_or_default();
+        if let ("Download complete", Some(layer)) = (status, &info.id)
+            && let Some((done, total)) = self.layers.get_mut(layer)
+        {
+            // The engine doesn't tell of the last bytes.
+            *done = *total;
         }
-        let bytes = |value: Option<i64>| {
-            value
-                .and_then(|value| u64::try_from(value).ok())
-                .unwrap_or_default()
+        let Some(phase) = Phase::of(status) else {
+            return;
         };
-        self.1
-            .insert(layer.clone(), (bytes(progress.current), bytes(progress.total)));
+        let downloading = phase == Phase::Downloading;
+        if let (true, Some(layer), Some(progress)) = (downloading, &info.id, &info.progress_detail) {
+            let bytes = |value: Option<i64>| {
+                value
+                    .and_then(|value| u64::try_from(value).ok())
+                    .unwrap_or_default()
+            };
+            self.layers
+                .insert(layer.clone(), (bytes(progress.current), bytes(progress.total)));
+        }
         let (done, total) = self
-            .1
+            .layers
             .values()
             .fold((0, 0), |sum, layer| (sum.0 + layer.0, sum.1 + layer.1));
-        self.0.set_length(total);
-        self.0.set_position(done);
+        // The first layers are unpacked while others come.
+        let phase = match phase {
+            Phase::Unpacking if done < total => Phase::Downloading,
+            phase => phase,
+        };
+        if phase != self.phase {
+            self.enter(phase);
+        }
+        self.bar.set_length(total);
+        self.bar.set_position(done);
     }
 }
