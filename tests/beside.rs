@@ -177,12 +177,23 @@ fn a_lab_that_has_gone_is_said_at_once_and_up_brings_it_back() {
         let status: serde_json::Value =
             serde_json::from_str(&run(lab.home(), &["status", "--json"])).unwrap();
         let pid = status["pid"].to_string();
-        assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args(["-9", &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
     };
     kill();
     see(&mut prompt, "The lab has gone. `up` brings it back");
     let asked = Instant::now();
-    for line in ["kafka-topics --list", "kafka-console-consumer --topic rides &", "1.1", "job list"] {
+    for line in [
+        "kafka-topics --list",
+        "kafka-console-consumer --topic rides &",
+        "1.1",
+        "job list",
+    ] {
         prompt.send_line(line).unwrap();
         see(&mut prompt, "next: type up");
     }
@@ -196,9 +207,7 @@ fn a_lab_that_has_gone_is_said_at_once_and_up_brings_it_back() {
     see(&mut prompt, "rides");
 
     // A tool that is running waits for the cluster, as Kafka's would; the lab says why.
-    prompt
-        .send_line("kafka-console-producer --topic rides")
-        .unwrap();
+    prompt.send_line("kafka-console-producer --topic rides").unwrap();
     see(&mut prompt, "[K>\r");
     prompt.send_line("first").unwrap();
     see(&mut prompt, "[K>\r");

@@ -156,7 +156,12 @@ mod tests {
     #[test]
     fn the_page_of_the_command_line_names_every_command_and_flag() {
         let mut missing = Vec::new();
-        untold(&super::Cli::command(), "streamlings", include_str!("../../docs/CLI.md"), &mut missing);
+        untold(
+            &super::Cli::command(),
+            "streamlings",
+            include_str!("../../docs/CLI.md"),
+            &mut missing,
+        );
         assert!(missing.is_empty(), "docs/CLI.md says nothing of {missing:?}");
     }
 }

@@ -611,7 +611,10 @@ mod tests {
         assert!(may_embedded_do(&docker(PortWish::From(taken))));
         assert!(may_embedded_do(&docker(PortWish::Exactly(0))));
         assert!(!may_embedded_do(&docker(PortWish::Exactly(taken))));
-        assert!(!may_embedded_do(&docker(PortWish::Exactly(taken - 2))), "the third of a row");
+        assert!(
+            !may_embedded_do(&docker(PortWish::Exactly(taken - 2))),
+            "the third of a row"
+        );
     }
 
     #[test]

@@ -371,13 +371,11 @@ fn review(term: &Term, attempt: &Attempt, drawn: &Drawn<'_>) -> Review {
     match asked(term, select.interact_on_opt(term)) {
         Some(None) => Review::Stay,
         Some(Some(0)) if open == 0 => Review::HandIn,
-        Some(Some(0)) => {
-            match ui::confirm(term, "Open questions count as wrong. Hand in?", false) {
-                Ok(true) => Review::HandIn,
-                Ok(false) => Review::Stay,
-                Err(_) => Review::Stop,
-            }
-        }
+        Some(Some(0)) => match ui::confirm(term, "Open questions count as wrong. Hand in?", false) {
+            Ok(true) => Review::HandIn,
+            Ok(false) => Review::Stay,
+            Err(_) => Review::Stop,
+        },
         Some(Some(index)) if index <= count => Review::To(index - 1),
         Some(Some(_)) | None => Review::Stop,
     }

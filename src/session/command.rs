@@ -155,7 +155,13 @@ fn course_for(home: &Home, which: &Which) -> Outcome<Course> {
         None => {
             let list = Course::with_only(&files, None)?;
             let here = Progress::open(home, &list).0.here();
-            here.or_else(|| list.modules.iter().flat_map(|module| &module.slugs).next().cloned())
+            here.or_else(|| {
+                list.modules
+                    .iter()
+                    .flat_map(|module| &module.slugs)
+                    .next()
+                    .cloned()
+            })
         }
     };
     let course = Course::with_only(&files, name.as_deref())?;

@@ -387,7 +387,10 @@ fn subscribe(
         let metadata = consumer
             .fetch_metadata(Some(&real), Duration::from_secs(10))
             .map_err(client)?;
-        let count = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
+        let count = metadata
+            .topics()
+            .first()
+            .map_or(0, |topic| topic.partitions().len());
         if count > 0 && usize::try_from(partition).is_ok_and(|partition| partition >= count) {
             // Kafka's tool waits for it without a word.
             io.hint(&format!(

@@ -266,6 +266,11 @@ fn one_exercise_is_read_without_the_others() {
     assert_eq!(none.exercises().count(), 0);
     assert_eq!(
         titles(&files, &outline(&files).unwrap()),
-        BTreeMap::from([("1.1".to_string(), Course::with_only(&files, Some("1.1")).unwrap().modules[0].exercises[0].title.clone())])
+        BTreeMap::from([(
+            "1.1".to_string(),
+            Course::with_only(&files, Some("1.1")).unwrap().modules[0].exercises[0]
+                .title
+                .clone()
+        )])
     );
 }

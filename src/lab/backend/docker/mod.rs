@@ -454,9 +454,8 @@ fn not_started(why: &str, port: u16) -> Problem {
 
 /// Ports in a row on which nobody listens.
 fn free_ports(wish: PortWish, count: u16) -> Outcome<u16> {
-    let all_free = |first: u16| {
-        first.checked_add(count - 1).is_some() && super::taken_port(first, count).is_none()
-    };
+    let all_free =
+        |first: u16| first.checked_add(count - 1).is_some() && super::taken_port(first, count).is_none();
     match wish {
         PortWish::Exactly(0) => {
             let any = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
@@ -464,9 +463,7 @@ fn free_ports(wish: PortWish, count: u16) -> Outcome<u16> {
             free_ports(PortWish::From(first), count)
         }
         PortWish::Exactly(port) if all_free(port) => Ok(port),
-        PortWish::Exactly(port) => Err(super::port_in_use(
-            super::taken_port(port, count).unwrap_or(port),
-        )),
+        PortWish::Exactly(port) => Err(super::port_in_use(super::taken_port(port, count).unwrap_or(port))),
         PortWish::From(first) => (first..=first.saturating_add(PORTS_TRIED))
             .find(|port| all_free(*port))
             .ok_or_else(|| super::port_in_use(first)),
