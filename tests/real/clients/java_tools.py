@@ -66,7 +66,7 @@ class Java(Facts):
         text = re.sub(r"(CreateTime|LogAppendTime):\d{13}", r"\1:TIME", text)
         text = re.sub(r'"(logDir|log_dirs)":(\[?)"/[^"]*"', r'"\1":\2"DIR"', text)
         # A hash set's order isn't a fact.
-        text = re.sub(r"(?<=Valid states are: ).*|(?<=the following scenarios: \[).*(?=\])", lambda m: ", ".join(sorted(m[0].split(", "))), text)
+        text = re.sub(r"(?<=Valid states are: ).*|(?<=the following scenarios: \[).*(?=\])|(?<=options: )\[.*", lambda m: ", ".join(sorted(m[0].split(", "))), text)
         return re.sub(r"\s+", " ", text).strip()
 
     def tell(self, name, tool, *words, **rest):

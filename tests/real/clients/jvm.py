@@ -41,7 +41,8 @@ class Tools:
             part = folder.with_name(f"tools.{os.getpid()}")
             subprocess.run(["javac", "--release", "17", "-d", part, "-cp", self.classpath(), SOURCE], check=True)
             folder.mkdir(exist_ok=True)
-            for file in part.iterdir():
+            # Its own class last: where it is, all are.
+            for file in sorted(part.iterdir(), key=lambda file: file.name == made.name):
                 file.replace(folder / file.name)
             part.rmdir()
         return folder

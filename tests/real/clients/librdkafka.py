@@ -105,6 +105,7 @@ def topics(f):
         return {"internal": topic.is_internal, "operations": sorted(o.name for o in topic.authorized_operations or []),
                 "partitions": [[p.id, p.leader.id, [n.id for n in p.replicas], [n.id for n in p.isr]] for p in topic.partitions]}
     f.ask("topic describe", lambda: described("rides"))
+    until(lambda: f.name("assigned") in f.admin.list_topics(timeout=DEADLINE_S).topics)
     f.ask("topic describe assigned", lambda: described("assigned"))
     f.ask("topic describe default", lambda: described("default"))
     f.ask("topic describe unknown", lambda: described("ghost"))

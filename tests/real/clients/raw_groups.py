@@ -492,7 +492,7 @@ def late(f):
     f.ask("late: the static one has a place, and another generation", lambda: s.beat())
     m.send_sync()
     f.ask("late: nobody but the leader has synced", lambda: [m.synced()[0], f.state(g)[2]])
-    f.ask("late: who doesn't sync is out", lambda: until(lambda: [f.state(g)[2], len(f.state(g)[5])], lambda said: said[1] < 3, 10))
+    f.ask("late: who doesn't sync is out", lambda: until(lambda: len(f.state(g)[5]) < 3))
 
 
 def settle_with(m, n):

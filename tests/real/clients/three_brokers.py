@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Facts about a cluster of three brokers, which are stopped and started. usage: three_brokers.py BOOTSTRAP PREFIX [PART ...]
+"""Facts about a cluster of three brokers, which are stopped, killed and started. usage: three_brokers.py BOOTSTRAP PREFIX [PART ...]
 
 needs: KAFKA_HOME, STREAMLINGS_BIN, and CONTROL, the folder of provision/kafka-cluster.sh or the home of a lab. Broker 1 is never stopped:
 it is Kafka's controller.
@@ -17,7 +17,9 @@ from confluent_kafka import (Consumer, ConsumerGroupTopicPartitions, ElectionTyp
                              TopicPartition)
 from confluent_kafka.admin import AdminClient, NewTopic
 
+import three_failures
 from facts import DEADLINE_S, Facts, until
+from jvm import Tools
 
 CLUSTER = Path(__file__).resolve().parent.parent / "provision" / "kafka-cluster.sh"
 
@@ -28,6 +30,7 @@ class Three(Facts):
         self.control = Path(os.environ["CONTROL"])
         self.common = {"bootstrap.servers": self.bootstrap, "log_level": 0, "topic.metadata.refresh.interval.ms": 500}
         self.admin = AdminClient(self.common)
+        self.tools = Tools(os.environ["KAFKA_HOME"])
 
     def normal(self, text):
         for at, broker in enumerate(self.bootstrap.split(",")):
@@ -40,7 +43,7 @@ class Three(Facts):
         return f"{inner.name()}: {inner.str()}" if isinstance(inner, KafkaError) else Facts.error(error)
 
     def broker(self, what, id):
-        """Stops or starts a broker: the lab's by its command, Kafka's by its process."""
+        """Stops, kills or starts a broker: the lab's by its command, Kafka's by its process."""
         lab = (self.control / "lab").exists()
         command = [os.environ["STREAMLINGS_BIN"], "broker", what, str(id)] if lab else [CLUSTER, self.control, what, str(id)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "STREAMLINGS_HOME": str(self.control)})
@@ -68,25 +71,40 @@ class Three(Facts):
         producer.flush(DEADLINE_S)
         return told
 
-    def read(self, topic, count, **config):
+    def read(self, topic, count, patience_s=DEADLINE_S, **config):
         consumer = Consumer({**self.common, "group.id": self.name("nobody"), "enable.auto.commit": False, "auto.offset.reset": "earliest",
                              **{k.replace("_", "."): v for k, v in config.items()}})
         consumer.assign([TopicPartition(self.name(topic), 0, 0)])
         got = []
-        until(lambda: got.extend(m for m in consumer.consume(100, 0.2) if not m.error()) or len(got), lambda n: n >= count)
+        until(lambda: got.extend(m for m in consumer.consume(100, 0.2) if not m.error()) or len(got), lambda n: n >= count, patience_s)
         consumer.close()
         return [[m.offset(), m.value().decode(), m.leader_epoch()] for m in got]
 
+    def error_of(self, question):
+        """The error that it ends with, or nothing."""
+        try:
+            question()
+        except KafkaException as error:
+            return self.error(error)
+
+    @staticmethod
+    def with_file(text, question):
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            file.write(text)
+            file.flush()
+            return question(file.name)
+
     def tool(self, tool, *words):
-        env = {**os.environ, "JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto", "KAFKA_LOG_LEVEL": "ERROR"}
-        done = subprocess.run([f"{os.environ['KAFKA_HOME']}/bin/{tool}.sh", "--bootstrap-server", self.bootstrap, *words], env=env,
-                              capture_output=True, text=True, timeout=120)
+        # kafka-cluster and kafka-transactions have subcommands, kafka-cluster's before all flags.
+        at = 1 if tool == "kafka-cluster" else 0
+        code, out, err = self.tools.run(tool, [*words[:at], "--bootstrap-server", self.bootstrap, *words[at:]])
+
         def lines(text):
             # Folders, and the order of an ISR, aren't facts.
             text = re.sub(r"(?<=Isr: )[\d,]+", lambda m: ",".join(sorted(m[0].split(","))), re.sub(r'"/[^"]+"', '"FOLDER"', text))
             return [re.sub(r"TopicId: \S{22}", "TopicId: ID", re.sub(r"\s+", " ", line)).strip() for line in text.splitlines()
-                    if line.strip() and not re.match(r"^\s+at |^NOTE|^\[\d{4}|^WARNING", line)]
-        return [done.returncode, lines(done.stdout), lines(done.stderr)[:1]]
+                    if line.strip() and not re.match(r"^\s+at |^NOTE|^\[?\d{4}-|^\d\d:\d\d:\d\d|^WARNING", line)]
+        return [code, lines(out), lines(err)[:1]]
 
 
 def placement(f):
@@ -219,8 +237,11 @@ def groups(f):
     f.ask("its offsets, later", lambda: committed(group))
 
 
+PARTS = (placement, stops, elections, moves, groups, *three_failures.PARTS)
+
 if __name__ == "__main__":
     facts = Three()
-    for part in (placement, stops, elections, moves, groups):
+    for part in PARTS:
         if len(sys.argv) < 4 or part.__name__ in ("placement", *sys.argv[3:]):
             part(facts)
+    facts.tools.close()

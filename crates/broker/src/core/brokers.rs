@@ -412,7 +412,6 @@ pub(super) fn named(error: ResponseError) -> Refusal {
         ResponseError::ElectionNotNeeded => "Leader election not needed for topic partition.",
         ResponseError::PreferredLeaderNotAvailable => "The preferred leader was not available.",
         ResponseError::EligibleLeadersNotAvailable => "Eligible topic partition leaders are not available.",
-        ResponseError::NoReassignmentInProgress => "No partition reassignment is in progress.",
         other => return other.into(),
     };
     Refusal::new(error, message)

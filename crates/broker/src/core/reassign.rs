@@ -3,7 +3,6 @@
 use kafka_protocol::ResponseError;
 
 use super::Refusal;
-use super::brokers::named;
 use super::standing::{Election, Standing, Wish};
 
 impl super::Core {
@@ -42,7 +41,7 @@ impl super::Core {
                 moved(&standing, target)
             }
             None if !standing.is_reassigning() => {
-                return Err(named(ResponseError::NoReassignmentInProgress));
+                return Err(ResponseError::NoReassignmentInProgress.into());
             }
             None => taken_back(&standing, election).ok_or_else(|| {
                 Refusal::new(

@@ -363,11 +363,12 @@ impl Segment {
             _ => i64::MIN,
         };
         let waited = by_records.max(now_ms.saturating_sub(self.created_ms));
-        let index_full = |len: usize, bytes: usize| len + 1 >= config.segment_index_bytes as usize / bytes;
+        let entries = |bytes: usize| config.segment_index_bytes as usize / bytes;
         u64::from(self.size) + bytes as u64 > u64::from(config.segment_bytes)
             || waited > config.segment_life_ms(self.base_offset)
-            || index_full(self.offsets.len(), OffsetEntry::BYTES)
-            || index_full(self.times.len(), TimeEntry::BYTES)
+            || self.offsets.len() >= entries(OffsetEntry::BYTES)
+            // The last place is for the largest timestamp of all, which is written when the segment is closed.
+            || self.times.len() + 1 >= entries(TimeEntry::BYTES)
             || !relative_fits
     }
 
