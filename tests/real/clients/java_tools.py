@@ -289,7 +289,6 @@ def verifiable(f):
 
 def transactions(f):
     """Java's transactional producer, `kafka-transactions`, and what the logs hold of it."""
-    tell = f.tell
     f.run("kafka-topics", "--create", "--topic", f.name("txn"), "--partitions", "1", "--config", "retention.ms=-1")
     perf = ["kafka-producer-perf-test", "--topic", "@txn", "--num-records", "400", "--record-size", "10", "--throughput", "400",
             "--transactional-id", "@perf", "--transaction-duration-ms", "100"]
@@ -320,9 +319,7 @@ def transactions(f):
 
 def hanging(f, tell_txn):
     """A transaction that is left open is aborted by hand, and the files show it."""
-    from wirecodec import Connection, batch
-    import raw_transactions  # its messages
-    assert raw_transactions.MESSAGES
+    from raw_transactions import Connection, batch
     wire = Connection(f.bootstrap)
     own = until(lambda: wire.ask("Init5", f.name("open"), 60_000, -1, -1), lambda said: said["error"] == 0)
     own = (own["pid"], own["epoch"])

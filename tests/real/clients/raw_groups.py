@@ -7,21 +7,19 @@ Each case has groups and topics of its own; those that wait run side by side.
 
 import itertools
 import re
-import struct
 import sys
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 from facts import Facts, until as until_in
-from wirecodec import MESSAGES, Connection
+from wirecodec import MESSAGES, Connection, decode, encode
 
 NIL = uuid.UUID(int=0)
 COUNT = itertools.count()
 ASSIGNED = "topics [id:uuid partitions [i32]]"
 DESCRIBED = "topics [id:uuid name:s partitions [i32]]"
 MESSAGES |= {
-    "FindGroup": (10, 4, True, "kind:i8 keys [s]", "throttle:i32 found [key:s node:i32 host:s port:i32 error:i16 message:ns]"),
     "CreateParts": (37, 2, True, "topics [name:s count:i32 assignments [brokers [i32]]] timeout:i32 dry:bool",
                     "throttle:i32 results [name:s error:i16 message:ns]"),
     "NewTopic": (19, 4, False, "topics [name:s partitions:i32 replicas:i16 assignments [index:i32 brokers [i32]] configs [name:s value:ns]] timeout:i32 dry:bool",
@@ -44,10 +42,6 @@ MESSAGES |= {
                   "members [id:s instance:ns client:s host:s data:nb assignment:nb] operations:i32]"),
     "List": (16, 5, True, "states [s] types [s]", "throttle:i32 error:i16 groups [id:s protocol:s state:s type:s]"),
     "Delete": (42, 2, True, "groups [s]", "throttle:i32 results [id:s error:i16]"),
-    "Commit": (8, 9, True, "group:s generation:i32 member:s instance:ns topics [name:s partitions [index:i32 offset:i64 epoch:i32 metadata:ns]]",
-               "throttle:i32 topics [name:s partitions [index:i32 error:i16]]"),
-    "Commit8": (8, 8, True, "group:s generation:i32 member:s instance:ns topics [name:s partitions [index:i32 offset:i64 epoch:i32 metadata:ns]]",
-                "throttle:i32 topics [name:s partitions [index:i32 error:i16]]"),
     "Offsets": (9, 9, True, "groups [id:s member:ns epoch:i32 topics [name:s partitions [i32]]] stable:bool",
                 "throttle:i32 groups [id:s topics [name:s partitions [index:i32 offset:i64 epoch:i32 metadata:ns error:i16]] error:i16]"),
     "Offsets5": (9, 5, False, "group:s topics [name:s partitions [i32]]",
@@ -69,35 +63,26 @@ def until(question, wanted=bool, deadline_s=20):
     return until_in(question, wanted, deadline_s)
 
 
+PARTITIONS = "[topic:s partitions [i32]]"
+
+
 def subscription(*topics, version=1, owned=()):
-    data = struct.pack(">hi", version, len(topics)) + b"".join(struct.pack(">h", len(t)) + t.encode() for t in topics) + struct.pack(">i", -1)
-    if version >= 1:
-        data += struct.pack(">i", len(owned))
-        for topic, partitions in owned:
-            data += struct.pack(">h", len(topic)) + topic.encode() + struct.pack(f">i{len(partitions)}i", len(partitions), *partitions)
-    return data
+    """What a classic member of the consumer protocol says of itself when it joins."""
+    newer = ["owned " + PARTITIONS] if version >= 1 else []
+    return encode(" ".join(["version:i16 topics [s] user:nb", *newer]), version, topics, None, owned)
 
 
 def assignment(topics):
-    data = struct.pack(">hi", 1, len(topics))
-    for topic, partitions in topics.items():
-        data += struct.pack(">h", len(topic)) + topic.encode() + struct.pack(f">i{len(partitions)}i", len(partitions), *partitions)
-    return data + struct.pack(">i", -1)
+    """What a leader hands out to a member."""
+    return encode(f"version:i16 topics {PARTITIONS} user:nb", 1, list(topics.items()), None)
 
 
 def partitions_of(data):
-    """{topic: partitions} of a classic assignment."""
+    """[version, {topic: partitions}, the rest] of a classic assignment."""
     if not data:
         return None
-    at, found = 6, {}
-    for _ in range(struct.unpack(">i", data[2:6])[0]):
-        size = struct.unpack(">h", data[at:at + 2])[0]
-        name = data[at + 2:at + 2 + size].decode()
-        at += 2 + size
-        count = struct.unpack(">i", data[at:at + 4])[0]
-        found[name] = list(struct.unpack(f">{count}i", data[at + 4:at + 4 + 4 * count]))
-        at += 4 + 4 * count
-    return [struct.unpack(">h", data[:2])[0], found, data[at:].hex()]
+    said, rest = decode(f"version:i16 topics {PARTITIONS}", data)
+    return [said["version"], {t["topic"]: t["partitions"] for t in said["topics"]}, rest.hex()]
 
 
 class Groups(Facts):
@@ -121,7 +106,7 @@ class Groups(Facts):
         self("NewTopic", [[full, partitions, 1, [], []]], 10_000, False)
         # Kafka answers before the broker knows of it.
         probe = [[full, [[partitions - 1, 0, -1, ""]]]]
-        until(lambda: codes(self("Commit", self.group("probe"), -1, "", None, probe))[0][1][0][1] == 0)
+        until(lambda: codes(self("Commit9", self.group("probe"), -1, "", None, probe))[0][1][0][1] == 0)
         # Coordinators are told after it.
         known = Consumer(self, self.group(f"knows-{name}-{next(COUNT)}"), "probe", names=[full])
         known.join()
@@ -133,7 +118,7 @@ class Groups(Facts):
 
     def group(self, name):
         full = self.name(name)
-        until(lambda: self("FindGroup", 0, [full])["found"][0]["error"] == 0)
+        until(lambda: self("Find4", 0, [full])["found"][0]["error"] == 0)
         # A coordinator is found before it has loaded what it coordinates.
         until(lambda: self("Describe", [full], False)["groups"][0]["error"] not in (14, 15, 16))
         return full
@@ -216,7 +201,7 @@ class Classic:
         said = self.c.ask("Leave", self.group, [list(m) for m in members] or [[self.id, self.instance, "done"]])
         return [said["error"], [[m["id"], m["instance"], m["error"]] for m in said["members"]]]
 
-    def commit(self, topic, offset=1, message="Commit", **changed):
+    def commit(self, topic, offset=1, message="Commit9", **changed):
         v = {"group": self.group, "generation": self.generation, "member": self.id, "instance": self.instance, "topics": [[topic, [[0, offset, -1, "meta"]]]]} | changed
         return codes(self.c.ask(message, *v.values()))
 
@@ -551,7 +536,7 @@ def consuming(f):
     f.ask("consumer: stable", lambda: f.consumers(g))
     f.ask("consumer: one epoch behind, with what it has", lambda: a.shown(a.ask(epoch=2, owned=[[i.bytes, p] for i, p in a.owned.items()])))
     f.ask("consumer: one epoch behind, with what it hasn't", lambda: a.shown(a.ask(epoch=2, owned=[[i.bytes, [0, 1, 2, 3]] for i in a.owned])))
-    offsets = lambda c, generation, message="Commit", **ch: codes(f(message, g, generation, ch.get("member", c.id), None, [[t, [[p, 5, -1, ""] for p in ch.get("parts", c.has())]]]))
+    offsets = lambda c, generation, message="Commit9", **ch: codes(f(message, g, generation, ch.get("member", c.id), None, [[t, [[p, 5, -1, ""] for p in ch.get("parts", c.has())]]]))
     f.ask("consumer: commits", lambda: offsets(a, 3))
     f.ask("consumer: commits with an older version", lambda: offsets(a, 3, "Commit8"))
     f.ask("consumer: commits, ahead", lambda: offsets(a, 4))
@@ -716,7 +701,7 @@ def migrating(f):
 
 def offsets(f):
     t, g = f.topic("t", 4), f.group("simple")
-    commit = lambda parts, topic=t, group=g: codes(f("Commit", group, -1, "", None, [[topic, parts]]))
+    commit = lambda parts, topic=t, group=g: codes(f("Commit9", group, -1, "", None, [[topic, parts]]))
     f.ask("offsets: commit", lambda: commit([[0, 5, 0, "m"], [1, 6, -1, None], [9, 1, -1, ""]]))
     f.ask("offsets: unknown topic", lambda: commit([[0, 1, -1, ""]], topic=f.name("ghost")))
     f.ask("offsets: metadata at the limit and over it", lambda: commit([[2, 7, -1, "x" * 4096], [3, 7, -1, "x" * 4097]]))
@@ -756,7 +741,7 @@ def filters(f):
         else:
             m = Classic(f, g)
             m.join(), m.sync()
-    codes(f("Commit", f.group("filter-simple"), -1, "", None, [[t, [[0, 1, -1, ""]]]]))
+    codes(f("Commit9", f.group("filter-simple"), -1, "", None, [[t, [[0, 1, -1, ""]]]]))
     only = lambda said: [x for x in said if x[0].startswith(f.name("filter-"))]
     for states, types in ([], []), (["stable"], []), (["Stable", "Empty"], []), ([" empty "], []), (["nonsense"], []), ([], ["consumer"]), ([], ["Classic"]), ([], ["share"]), ([], ["nonsense"]), (["Stable"], ["classic"]):
         f.ask(f"list {states} {types}", lambda states=states, types=types: only(f.listed(states, types)))

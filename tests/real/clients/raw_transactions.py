@@ -8,7 +8,7 @@ import struct
 import time
 
 from facts import Facts, until
-from wirecodec import MESSAGES, Connection, batch, headers
+from wirecodec import Connection, batch, family, headers
 
 PARTITIONS = "topics [name:s partitions [i32]]"
 RESULTS = "topics [name:s partitions [index:i32 error:i16]]"
@@ -16,14 +16,6 @@ OWN = "pid:i64 epoch:i16"
 
 # The transaction before is being ended still.
 CONCURRENT = 51
-
-
-def family(name, key, versions, request, response):
-    """One message in several versions; a part of a schema is a text, or a pair of its first version and a text."""
-    def text(parts, version):
-        return " ".join(p if isinstance(p, str) else p[1] for p in parts if isinstance(p, str) or version >= p[0])
-    for version, flexible in versions.items():
-        MESSAGES[f"{name}{version}"] = (key, version, flexible, text(request, version), text(response, version))
 
 
 family("Init", 22, {0: False, 1: False, 2: True, 3: True, 4: True, 5: True}, ["id:ns timeout:i32", (3, OWN)], ["throttle:i32 error:i16", OWN])
@@ -43,11 +35,8 @@ family("Describe", 65, {0: True}, ["ids [s]"], ["throttle:i32 states [error:i16 
 family("List", 66, {0: True, 1: True, 2: True}, ["states [s] pids [i64]", (1, "duration:i64"), (2, "pattern:ns")],
        ["throttle:i32 error:i16 unknown [s] states [id:s pid:i64 state:s]"])
 family("FindOne", 10, {1: False, 3: True}, ["key:s kind:i8"], ["throttle:i32 error:i16 message:ns node:i32 host:s port:i32"])
-family("Find", 10, {4: True, 6: True}, ["kind:i8 keys [s]"], ["throttle:i32 coordinators [key:s node:i32 host:s port:i32 error:i16 message:ns]"])
 family("Committed", 9, {7: True}, ["group:s", PARTITIONS, "stable:bool"],
        ["throttle:i32 topics [name:s partitions [index:i32 offset:i64 leader_epoch:i32 metadata:ns error:i16]] error:i16"])
-family("Commit", 8, {8: True}, ["group:s generation:i32 member:s instance:ns topics [name:s partitions [index:i32 offset:i64 leader_epoch:i32 metadata:ns]]"],
-       ["throttle:i32", RESULTS])
 # From version 10 on a refusal may come with the leader in tags; version 13 names the topic by its id.
 family("Produce", 0, {10: True, 11: True, 12: True}, ["txn:ns acks:i16 timeout:i32 topics [name:s partitions [index:i32 records:nb]]"],
        ["topics [name:s partitions [index:i32 error:i16 base:i64 time:i64 start:i64 record_errors [at:i32 message:ns] message:ns]] throttle:i32"])
@@ -228,13 +217,13 @@ def idempotence(f):
 
 def coordinator(f):
     # The first question makes the topic; Kafka needs a while for it.
-    until(lambda: f("Find4", 1, ["a"])["coordinators"][0]["error"], lambda error: error == 0)
-    said = f("Find4", 1, [f.name("a"), f.name("b")])["coordinators"]
+    until(lambda: f("Find4", 1, ["a"])["found"][0]["error"], lambda error: error == 0)
+    said = f("Find4", 1, [f.name("a"), f.name("b")])["found"]
     f.say("coordinator", [[c["key"], c["node"], c["error"], c["message"]] for c in said])
     for version in (1, 3):
         f.ask(f"coordinator, version {version}", lambda version=version: [f(f"FindOne{version}", f.name("a"), 1)[k] for k in ("node", "error", "message")])
-    f.ask("coordinator of nobody", lambda: [[c["key"], c["node"], c["error"]] for c in f("Find4", 1, [""])["coordinators"]])
-    f.ask("coordinator of a kind that is none", lambda: f("Find4", 7, ["a"]).get("error", [[c["error"] for c in f("Find4", 7, ["a"])["coordinators"]]]))
+    f.ask("coordinator of nobody", lambda: [[c["key"], c["node"], c["error"]] for c in f("Find4", 1, [""])["found"]])
+    f.ask("coordinator of a kind that is none", lambda: f("Find4", 7, ["a"]).get("error", [[c["error"] for c in f("Find4", 7, ["a"])["found"]]]))
     until(lambda: f.init("warm")[0], lambda said: said[0] == 0)
     f.ask("topic of transactions", lambda: sorted([c["name"], c["value"]] for c in f("DescribeConfigs", [[2, "__transaction_state", [
         "cleanup.policy", "compression.type", "min.insync.replicas", "segment.bytes", "unclean.leader.election.enable"]]], False, False)["results"][0]["configs"]))
@@ -446,7 +435,7 @@ def time_out(f):
 def offsets(f):
     f.topic("in", 1)
     own = f.start("offsets")
-    until(lambda: f("Find4", 0, [f.name("g")])["coordinators"][0]["error"], lambda error: error == 0)
+    until(lambda: f("Find4", 0, [f.name("g")])["found"][0]["error"], lambda error: error == 0)
     until(lambda: f.committed(topic="in"), lambda said: said[0] == 0)
 
     def commit(own, offset, **rest):

@@ -16,7 +16,6 @@ MESSAGES |= {
                   "throttle:i32 growth:bool error:i16 message:ns topics [name:s partitions [index:i32 error:i16 message:ns]]"),
     "Moving": (46, 0, True, "timeout:i32 topics [name:s partitions [i32]]",
                "throttle:i32 error:i16 message:ns topics [name:s partitions [index:i32 replicas [i32] adding [i32] removing [i32]]]"),
-    "Coordinator": (10, 4, True, "kind:i8 keys [s]", "throttle:i32 found [key:s node:i32 host:s port:i32 error:i16 message:ns]"),
     "EpochEnd": (23, 4, True, "replica:i32 topics [name:s partitions [index:i32 current:i32 epoch:i32]]",
                  "throttle:i32 topics [name:s partitions [error:i16 index:i32 epoch:i32 end:i64]]"),
     "Elect": (43, 2, True, "kind:i8 topics [name:s partitions [i32]] timeout:i32",
@@ -213,7 +212,7 @@ def transactions(f):
     f.create("paid-elsewhere", [[2, 3, 1]])
 
     def coordinator(id):
-        found = asked(f, 1, "Coordinator", TRANSACTION, [f.name(id)])["found"][0]
+        found = asked(f, 1, "Find4", TRANSACTION, [f.name(id)])["found"][0]
         return found["node"] if found["error"] == 0 else None
 
     def producer(id):

@@ -131,6 +131,19 @@ class In:
         return values
 
 
+def encode(schema, *values):
+    """Bytes of a structure that is no message, such as a member's subscription."""
+    out = Out(False)
+    out.fields(parse(schema), values)
+    return bytes(out.data)
+
+
+def decode(schema, data):
+    """The structure's fields, and what is left after them."""
+    found = In(data, False)
+    return found.fields(parse(schema)), data[found.at:]
+
+
 # name: (key, version, flexible, request, response)
 MESSAGES = {
     "Produce": (0, 8, False, "txn:ns acks:i16 timeout:i32 topics [name:s partitions [index:i32 records:nb]]",
@@ -219,6 +232,20 @@ MESSAGES = {
     "ListConfigResources": (74, 1, True, "types [i8]", "throttle:i32 error:i16 resources [name:s type:i8]"),
     "ListConfigResources0": (74, 0, True, "", "throttle:i32 error:i16 resources [name:s]"),
 }
+
+
+def family(name, key, versions, request, response):
+    """One message in several versions; a part of a schema is a text, or a pair of its first version and a text."""
+    def text(parts, version):
+        return " ".join(p if isinstance(p, str) else p[1] for p in parts if isinstance(p, str) or version >= p[0])
+    for version, flexible in versions.items():
+        MESSAGES[f"{name}{version}"] = (key, version, flexible, text(request, version), text(response, version))
+
+
+# Messages of several scripts.
+family("Find", 10, {4: True, 6: True}, ["kind:i8 keys [s]"], ["throttle:i32 found [key:s node:i32 host:s port:i32 error:i16 message:ns]"])
+family("Commit", 8, {8: True, 9: True}, ["group:s generation:i32 member:s instance:ns topics [name:s partitions [index:i32 offset:i64 epoch:i32 metadata:ns]]"],
+       ["throttle:i32 topics [name:s partitions [index:i32 error:i16]]"])
 
 
 class Connection:
