@@ -191,7 +191,13 @@ impl Learner {
             self.waits_until_done(exercise, index);
             self.key("\r");
         }
-        self.sees(&format!("{}: done.", exercise.title));
+        let read = exercise.steps.iter().filter(|step| self.can_only_read(step));
+        let end = match read.count() {
+            0 => "done.".to_string(),
+            1 => "done, one step only read.".to_string(),
+            count => format!("done, {count} steps only read."),
+        };
+        self.sees(&format!("{}: {end}", exercise.title));
     }
 }
 

@@ -76,7 +76,7 @@ pub fn map(course: &Course, progress: &Progress, here: Option<&str>, width: usiz
             let note = match standing {
                 Standing::Begun(done) => format!("{done} of {} steps", exercise.steps.len()),
                 Standing::Done => "done".to_string(),
-                Standing::Skipped => "steps skipped".to_string(),
+                Standing::Skipped => "steps undone".to_string(),
                 Standing::New => format!("{} min", exercise.minutes),
             };
             let left = format!(
@@ -164,11 +164,13 @@ pub fn after_step(exercise: &Exercise, index: usize, width: usize) -> String {
     ui::indented(text, 0, 0, width)
 }
 
-/// What is said when an exercise is behind the learner.
+/// What is said when an exercise is behind the learner. Of the steps that are not done, this lab can only show those
+/// that `is_shown` names.
 pub fn end_of_exercise(
     exercise: &Exercise,
     all: &[Arc<Exercise>],
     progress: &Progress,
+    is_shown: impl Fn(&Step) -> bool,
     width: usize,
 ) -> String {
     let done = all
@@ -176,27 +178,36 @@ pub fn end_of_exercise(
         .filter(|one| standing(one, progress) == Standing::Done)
         .count();
     let mut text = String::new();
-    let skipped = exercise
+    let undone = exercise
         .steps
         .iter()
-        .filter(|step| !progress.is_done(exercise, step))
-        .count();
-    let how = match skipped {
-        0 => "done".to_string(),
-        1 => "behind you, one step skipped".to_string(),
-        count => format!("behind you, {count} steps skipped"),
-    };
-    let _ = writeln!(
-        text,
-        "\n{} {}: {how}. {done} of {} exercises done.",
+        .filter(|step| !progress.is_done(exercise, step));
+    let (shown, skipped): (Vec<&Step>, Vec<&Step>) = undone.partition(|step| is_shown(step));
+    let how = how_it_ended(skipped.len(), shown.len());
+    let end = format!(
+        "{} {}: {how}. {done} of {} exercises done.",
         exercise.id,
         exercise.title,
         all.len()
     );
+    let _ = write!(text, "\n{}", ui::indented(&end, 0, 0, width));
     if let Some(read_on) = &exercise.read_on {
         let _ = write!(text, "\nRead on\n\n{}", markdown::render(read_on, width));
     }
     text
+}
+
+fn how_it_ended(skipped: usize, shown: usize) -> String {
+    let steps = |count: usize| match count {
+        1 => "one step".to_string(),
+        count => format!("{count} steps"),
+    };
+    match (skipped, shown) {
+        (0, 0) => "done".to_string(),
+        (0, shown) => format!("done, {} only read", steps(shown)),
+        (skipped, 0) => format!("behind you, {} skipped", steps(skipped)),
+        (skipped, shown) => format!("behind you, {} skipped and {shown} only read", steps(skipped)),
+    }
 }
 
 /// The prompt's words, and how to leave.
@@ -230,4 +241,22 @@ pub fn help(tools: impl Iterator<Item = &'static str>, width: usize) -> String {
         width,
     ));
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_tells_what_was_skipped_from_what_the_lab_cannot_do() {
+        let ends = [(0, 0), (2, 0), (0, 1), (1, 2)].map(|(skipped, shown)| how_it_ended(skipped, shown));
+        insta::assert_debug_snapshot!(ends, @r#"
+        [
+            "done",
+            "behind you, 2 steps skipped",
+            "done, one step only read",
+            "behind you, one step skipped and 2 only read",
+        ]
+        "#);
+    }
 }

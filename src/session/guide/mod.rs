@@ -562,6 +562,7 @@ impl Guide {
             exercise,
             &self.exercises,
             &self.progress,
+            |step| open::only_shown(step, &self.lab).is_some(),
             width,
         ));
         self.screen.say(&self.invitation());
