@@ -227,7 +227,14 @@ fn from_the_first_start_to_a_verified_badge() {
             learner.sees(&format!("Enter starts {}", exercise.id));
         }
         learner.key("\r");
+        let began = Instant::now();
         learner.walks(exercise);
+        eprintln!(
+            "{} {}: {:.1} s",
+            exercise.id,
+            exercise.title,
+            began.elapsed().as_secs_f64()
+        );
     }
     learner.sees("Enter starts the quiz");
     learner.types("quit");

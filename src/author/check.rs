@@ -2,18 +2,17 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use clap::Args;
 use serde::Serialize;
 
-use super::play::{self, Play, Stage};
+use super::labs::Labs;
+use super::play::Play;
+use super::schedule;
 use crate::cancel::Cancel;
 use crate::check::setup;
 use crate::course::load::{self, Loaded};
-use crate::course::{Course, Exercise, Files, Need};
-use crate::home::Home;
-use crate::lab::{BackendKind, LabClient, Temporary};
+use crate::course::{Course, Exercise, Files};
 use crate::problem::{Exit, Outcome, Problem};
 use crate::quiz::{self, Bank};
 
@@ -29,6 +28,9 @@ pub struct Check {
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
+    /// How many plays run side by side
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=32))]
+    jobs: u16,
 }
 
 /// What is said about the course.
@@ -159,152 +161,37 @@ fn unplayed(exercise: &Exercise, why: &str) -> ExerciseReport {
     }
 }
 
-/// The running lab, and one of our own for what would touch the learner's jobs.
-struct Labs {
-    running: Option<Stage>,
-    own: Option<(Stage, Temporary)>,
-    /// Why there is no lab of our own.
-    no_own: Option<Problem>,
-}
-
-impl Labs {
-    fn find() -> Outcome<Self> {
-        let running = LabClient::connect(&Home::find()?)?.map(|lab| Stage {
-            target: lab.target().clone(),
-            lab: Some(lab),
-            own: false,
-            patience: play::PATIENCE,
-        });
-        Ok(Self {
-            running,
-            own: None,
-            no_own: None,
-        })
-    }
-
-    /// Where this exercise is played: in the running lab under a prefix; in a lab of our own where none runs, for jobs,
-    /// whose topics can't have a prefix, and where the learner's own brokers or clock would be touched.
-    fn stage(&mut self, exercise: &Exercise) -> Outcome<&Stage> {
-        let brokers = u16::try_from(exercise.brokers).unwrap_or(1).max(1);
-        let embedded = |stage: &Stage| {
-            let lab = stage.lab.as_ref();
-            lab.is_some_and(|lab| lab.backend() == BackendKind::Embedded)
-        };
-        let touches = touches_the_cluster(exercise);
-        let needs_own = exercise.needs.contains(&Need::Jobs)
-            || self.running.as_ref().is_none_or(|stage| {
-                embedded(stage)
-                    && (touches
-                        || stage
-                            .lab
-                            .as_ref()
-                            .is_some_and(|lab| lab.brokers_configured() < usize::from(brokers)))
-            });
-        if needs_own {
-            if self
-                .own
-                .as_ref()
-                .is_some_and(|(_, lab)| lab.client().brokers_configured() < usize::from(brokers))
-            {
-                self.own = None;
-            }
-            if self.own.is_none() && self.no_own.is_none() {
-                match Temporary::start(brokers) {
-                    Ok(lab) => self.own = Some((own_stage(&lab), lab)),
-                    Err(problem) => self.no_own = Some(problem),
-                }
-            }
-            if let Some((stage, _)) = &self.own {
-                return Ok(stage);
-            }
-        }
-        match (&self.running, &self.no_own) {
-            (Some(stage), None) => Ok(stage),
-            (_, Some(problem)) => Err(problem.clone()),
-            (None, None) => Err(Problem::new("no lab runs").exit(Exit::NoLab)),
-        }
-    }
-}
-
-/// Whether an exercise does more to a cluster than its clients can.
-fn touches_the_cluster(exercise: &Exercise) -> bool {
-    let of_steps = exercise.steps.iter().flat_map(|step| &step.setup.needs);
-    let mut needs = exercise.needs.iter().chain(of_steps);
-    needs.any(|need| *need != Need::Jobs)
-}
-
-fn own_stage(lab: &Temporary) -> Stage {
-    Stage {
-        target: lab.client().target().clone(),
-        lab: Some(lab.client().clone()),
-        own: true,
-        patience: play::PATIENCE,
-    }
-}
-
 fn play_all(course: &Course, wanted: &[&Exercise], options: &Check, report: &mut Report) -> Outcome<()> {
     let cancel = Cancel::on_interrupt();
-    let mut labs = Labs::find()?;
-    if let Some(stage) = &labs.running
-        && let Some(lab) = &stage.lab
-    {
+    let labs = Labs::find(wanted)?;
+    if let Some(lab) = labs.running() {
         eprintln!(
             "Playing on the running lab ({}), in topics of its own.",
             lab.backend().noun()
         );
     }
-    for exercise in wanted {
-        if cancel.is_cancelled() {
-            report.exercises.push(unplayed(exercise, "interrupted"));
-            continue;
-        }
-        let runs = labs.running.is_some();
-        let stage = match labs.stage(exercise) {
-            Ok(stage) => stage,
-            Err(problem) if runs => {
-                let why = format!("it needs a lab of its own: {}", problem.what);
-                tell(&unplayed(exercise, &why), course, options, report);
-                continue;
-            }
-            Err(problem) => return Err(problem),
-        };
-        if let Some(why) = play::hindrance(stage, exercise) {
-            tell(&unplayed(exercise, &why), course, options, report);
-            continue;
-        }
-        let began = Instant::now();
-        let plays = play::exercise(stage, course, exercise, &cancel).map_err(|problem| {
-            let what = format!("exercise {}: {}", exercise.id, problem.what);
-            Problem { what, ..problem }
-        })?;
+    let jobs = usize::from(options.jobs);
+    schedule::play_all(course, wanted, &labs, jobs, &cancel, |exercise, played| {
         let played = ExerciseReport {
             id: exercise.id.clone(),
             title: exercise.title.clone(),
-            not_played: None,
-            plays,
-            only_shown: play::unplayed(stage, exercise),
-            milliseconds: began.elapsed().as_millis(),
+            not_played: played.not_played,
+            plays: played.plays,
+            only_shown: played.only_shown,
+            milliseconds: played.milliseconds,
         };
-        tell(&played, course, options, report);
-    }
-    Ok(())
+        tell(played, course, options, report);
+    })
 }
 
 /// Says how an exercise went as soon as it is known, and keeps it for the report.
-fn tell(played: &ExerciseReport, course: &Course, options: &Check, report: &mut Report) {
+fn tell(played: ExerciseReport, course: &Course, options: &Check, report: &mut Report) {
     let shown = course.exercise(&played.id).map(|exercise| course.shown(exercise));
     if !options.json {
-        let text = exercise_text(played, &shown.unwrap_or_default());
+        let text = exercise_text(&played, &shown.unwrap_or_default());
         print(&text);
     }
-    report.exercises.push(ExerciseReport {
-        id: played.id.clone(),
-        title: played.title.clone(),
-        not_played: played.not_played.clone(),
-        plays: played.plays.clone(),
-        only_shown: played.only_shown.clone(),
-        milliseconds: played.milliseconds,
-    });
+    report.exercises.push(played);
 }
 
 fn exercise_text(played: &ExerciseReport, file: &Path) -> String {

@@ -2,8 +2,10 @@
 
 pub mod check;
 pub mod command;
+pub mod labs;
 pub mod new;
 pub mod play;
 pub mod player;
 pub mod preview;
+pub mod schedule;
 pub mod schema;

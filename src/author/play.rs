@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::labs;
 use super::player::{COMMAND_LIMIT, Said, Typist, copy_files};
 use crate::cancel::Cancel;
 use crate::check::{self, CheckContext, CheckResult, JobFacts, JobSource, setup};
@@ -19,7 +20,7 @@ use crate::tools::background::Background;
 use crate::tools::txn::TxnDesk;
 
 /// Between two looks.
-const PAUSE: Duration = Duration::from_millis(30);
+const PAUSE: Duration = Duration::from_millis(100);
 /// How long what runs in the background may take to end.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -57,32 +58,28 @@ pub struct Play {
     pub said: Vec<String>,
 }
 
-/// Plays all of an exercise: the reference from first step to last, then each wrong solution from a fresh start.
-pub fn exercise(stage: &Stage, course: &Course, exercise: &Exercise, cancel: &Cancel) -> Outcome<Vec<Play>> {
+/// Plays the reference from first step to last.
+pub fn reference(stage: &Stage, course: &Course, exercise: &Exercise, cancel: &Cancel) -> Outcome<Vec<Play>> {
     let mut plays = Vec::new();
     let mut run = Run::begin(stage, course, exercise, cancel)?;
-    let reference = run.reference(&mut plays);
+    let played = run.reference(&mut plays);
     run.end()?;
-    reference?;
-    if plays.iter().any(|play| !play.ok) {
-        // Every wrong solution stands on the reference of the steps before it.
-        return Ok(plays);
-    }
-    for (index, step) in exercise.steps.iter().enumerate() {
-        if !lacking(stage.lab.as_ref(), step).is_empty() {
-            continue;
-        }
-        for wrong in &step.wrongs {
-            if cancel.is_cancelled() {
-                return Ok(plays);
-            }
-            let mut run = Run::begin(stage, course, exercise, cancel)?;
-            let play = run.wrong(index, wrong);
-            run.end()?;
-            plays.push(play?);
-        }
-    }
-    Ok(plays)
+    played.map(|()| plays)
+}
+
+/// Plays a wrong solution of a step, from a fresh start and on the reference of the steps before it.
+pub fn wrong(
+    stage: &Stage,
+    course: &Course,
+    exercise: &Exercise,
+    step: usize,
+    wrong: usize,
+    cancel: &Cancel,
+) -> Outcome<Play> {
+    let mut run = Run::begin(stage, course, exercise, cancel)?;
+    let play = run.wrong(step, &exercise.steps[step].wrongs[wrong]);
+    run.end()?;
+    play
 }
 
 /// The jobs of one run: those of the runs before stay in the lab's list.
@@ -187,6 +184,9 @@ impl<'a> Run<'a> {
     /// All brokers are up and no fault is in force: the next play begins as this one did.
     fn heal(&self) -> Outcome<()> {
         let Some(lab) = self.lab else { return Ok(()) };
+        if !labs::touches(self.exercise, Some(lab)) {
+            return Ok(());
+        }
         let can = lab.capabilities();
         if can.faults && !lab.faults()?.is_empty() {
             lab.clear_faults()?;
