@@ -1,6 +1,7 @@
 //! What checks look at, and what they remember between two rounds.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -188,6 +189,8 @@ pub(super) struct Seen {
     pub(super) tombstone: bool,
     /// The value, where it is JSON.
     pub(super) value: Option<Value>,
+    /// Equal for equal values, and for no others of one topic but by a chance of one in 2^64.
+    pub(super) value_hash: u64,
 }
 
 /// What was read of a topic.
@@ -235,6 +238,7 @@ impl TopicRecords {
                 key: record.key.map(<[u8]>::to_vec),
                 tombstone: record.value.is_none(),
                 value: record.value.and_then(|value| serde_json::from_slice(value).ok()),
+                value_hash: hash(record.value),
             });
         })?;
         if scanned.restarted || !scanned.exists {
@@ -248,4 +252,10 @@ impl TopicRecords {
         self.seen.append(&mut new);
         Ok(())
     }
+}
+
+fn hash(value: Option<&[u8]>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
 }

@@ -6,7 +6,7 @@ use super::wording::count;
 use super::{AskError, CheckContext, Finding, topic};
 use crate::course::checks::GroupCheck;
 use crate::course::located::did_you_mean;
-use crate::kafka::{At, GroupState};
+use crate::kafka::{At, Group, GroupState};
 
 pub(super) fn look(check: &GroupCheck, context: &mut CheckContext) -> Result<Finding, AskError> {
     let name = &check.group;
@@ -16,7 +16,8 @@ pub(super) fn look(check: &GroupCheck, context: &mut CheckContext) -> Result<Fin
         .find(|group| group.name == *name)
         .cloned();
     let gone = listing.is_none_or(|group| group.state == GroupState::Dead);
-    if gone && check.members == Some(0) && check.read.is_none() && check.committed.is_empty() {
+    let asks_little = check.state.is_none() && check.assigned.is_empty() && check.readers.is_empty();
+    if gone && asks_little && check.members == Some(0) && check.read.is_none() && check.committed.is_empty() {
         return Ok(Finding::pass(format!("group {name} has no member")));
     }
     if gone {
@@ -56,10 +57,69 @@ pub(super) fn look(check: &GroupCheck, context: &mut CheckContext) -> Result<Fin
             )));
         }
     }
+    if let Some(group) = &group
+        && let Some(finding) = standing(check, group).or_else(|| assignment(check, group))
+    {
+        return Ok(finding);
+    }
     Ok(Finding::pass(match members {
         0 => "no member now".to_string(),
         members => format!("{} now", count(members, "member")),
     }))
+}
+
+fn standing(check: &GroupCheck, group: &Group) -> Option<Finding> {
+    let wanted = check.state?.word();
+    let found = group.state.name();
+    (found != wanted)
+        .then(|| Finding::fail(format!("{} is {found}, and this step needs {wanted}", group.name)))
+}
+
+/// Who has how many partitions, and which.
+fn assignment(check: &GroupCheck, group: &Group) -> Option<Finding> {
+    if check.assigned.is_empty() && check.readers.is_empty() {
+        return None;
+    }
+    let name = &group.name;
+    if group.state != GroupState::Stable && !group.members.is_empty() {
+        return Some(Finding::fail(format!("{name} is dividing the partitions anew")));
+    }
+    for (client, wanted) in &check.assigned {
+        let mut of_client = group
+            .members
+            .iter()
+            .filter(|member| member.client_id == *client)
+            .peekable();
+        if of_client.peek().is_none() {
+            return Some(
+                Finding::fail(format!("{name} has no member {client}")).advise(format!(
+                    "A consumer gets its name by --command-property client.id={client}"
+                )),
+            );
+        }
+        let has: usize = of_client.map(|member| member.assignment.len()).sum();
+        if has != *wanted as usize {
+            let has = count(has as u64, "partition");
+            return Some(Finding::fail(format!(
+                "{client} has {has}, and this step needs {wanted}"
+            )));
+        }
+    }
+    let topic = check.topic.as_deref().unwrap_or_default();
+    check.readers.iter().find_map(|(id, wanted)| {
+        let reader = group.members.iter().find(|member| {
+            let mut held = member.assignment.iter();
+            held.any(|(of, partition)| of == topic && partition.to_string() == *id)
+        });
+        let found = match reader {
+            Some(reader) if reader.client_id == *wanted => return None,
+            Some(reader) => format!("{} has partition {id}", reader.client_id),
+            None => format!("no member has partition {id}"),
+        };
+        Some(Finding::fail(format!(
+            "{found}, and this step needs {wanted} there"
+        )))
+    })
 }
 
 fn missing(name: &str, context: &mut CheckContext) -> Result<Finding, AskError> {
@@ -153,7 +213,7 @@ fn offsets(
             ));
             return Ok(Some(finding.advise(if lag as u64 > wanted {
                 format!(
-                    "A consumer with --group {group} reads the rest; it commits every 5 s and when it ends."
+                    "A consumer with --group {group} reads the rest; it commits every 5 s, unless told otherwise, and when it ends."
                 )
             } else {
                 move_offsets(group, name, members)
@@ -173,7 +233,7 @@ fn not_read(
 ) -> Finding {
     let finding = Finding::fail(format!("{group} has read {read} of {wanted} so far"));
     if members > 0 {
-        finding.advise("A consumer commits every 5 s, and when it ends (Ctrl-C).")
+        finding.advise("A consumer commits every 5 s, unless told otherwise, and when it ends (Ctrl-C).")
     } else if committed.is_empty() {
         finding.advise(format!("{group} has committed no offset in {topic}."))
     } else {

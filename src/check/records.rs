@@ -40,6 +40,7 @@ pub(super) fn look(check: &RecordsCheck, context: &mut CheckContext) -> Result<F
     }
     let failed = counted(check, all.len() as u64 + beyond)
         .or_else(|| keyed(check, &all))
+        .or_else(|| different(check, &all))
         .or_else(|| one_partition(check, &all))
         .or_else(|| spread(check, &all));
     Ok(failed.unwrap_or_else(|| Finding::pass(count(all.len() as u64 + beyond, "record"))))
@@ -78,13 +79,18 @@ fn counted(check: &RecordsCheck, has: u64) -> Option<Finding> {
     if has < wanted {
         return Some(Finding::fail(format!("{has} of {wanted} so far")));
     }
+    if check.count.is_none() || has == wanted {
+        return None;
+    }
     let finding = Finding::fail(format!(
         "{} {}, and this step needs {wanted}",
         count(has, "record"),
         subject(check)
     ));
-    (check.count.is_some() && has > wanted)
-        .then(|| finding.advise("Records can't be taken back: `reset` makes the topic anew."))
+    if check.anew {
+        return Some(finding);
+    }
+    Some(finding.advise("Records can't be taken back: `reset` makes the topic anew."))
 }
 
 fn keyed(check: &RecordsCheck, all: &[&Seen]) -> Option<Finding> {
@@ -97,6 +103,24 @@ fn keyed(check: &RecordsCheck, all: &[&Seen]) -> Option<Finding> {
         .advise(format!(
             "{KEYS}. What is in the topic stays: `reset` makes it anew."
         ))
+    })
+}
+
+/// How many different keys and values there are.
+fn different(check: &RecordsCheck, all: &[&Seen]) -> Option<Finding> {
+    let keys: BTreeSet<&Vec<u8>> = all.iter().filter_map(|seen| seen.key.as_ref()).collect();
+    let values: BTreeSet<u64> = all.iter().map(|seen| seen.value_hash).collect();
+    let pairs = [
+        ("key", check.distinct_keys, keys.len() as u64),
+        ("value", check.distinct_values, values.len() as u64),
+    ];
+    pairs.into_iter().find_map(|(what, wanted, has)| {
+        let wanted = wanted.filter(|wanted| *wanted != has)?;
+        let has = count(has, &format!("different {what}"));
+        Some(Finding::fail(format!(
+            "{has} {}, and this step needs {wanted}",
+            subject(check)
+        )))
     })
 }
 

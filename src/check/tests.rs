@@ -3,6 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+
 use super::*;
 use crate::course::Files;
 use crate::course::checks::Isolation;
@@ -119,6 +123,16 @@ fn each_mistake_gets_an_answer_about_itself() {
         "topic = \"loose\"\nends = { \"1\" = 7 }",
         "records = \"rides\"\ncount = 1\ntombstones = true\nanew = true",
         "records = \"rides\"\ncount = 4\nisolation = \"read_uncommitted\"",
+        "topic = \"rides\"\nleaders = { \"0\" = 1, \"2\" = 1 }",
+        "topic = \"rides\"\nleaders = { \"0\" = 3 }",
+        "topic = \"rides\"\nleaders = { \"9\" = 1 }",
+        "records = \"rides\"\ndistinct-keys = 3\ndistinct-values = 4",
+        "records = \"rides\"\ndistinct-keys = 4",
+        "records = \"rides\"\nwhere = { driver = \"d-17\" }\ndistinct-values = 1",
+        "group = \"map\"\nstate = \"Empty\"",
+        "group = \"map\"\nstate = \"Stable\"",
+        "group = \"map\"\nassigned = { anna = 1 }",
+        "group = \"map\"\ntopic = \"loose\"\nreaders = { \"0\" = \"anna\" }",
     ];
     let (_folder, course) = course(SETUP, &checks, RIDES);
     let exercise = course.exercise("1.1").unwrap();
@@ -146,6 +160,62 @@ fn each_mistake_gets_an_answer_about_itself() {
     assert_eq!(after[0].found, "there is no topic 'rides'");
     assert!(after[4].passed, "{after:?}");
     assert!(after[18].found.contains("no group 'map'"), "{:?}", after[18]);
+}
+
+/// Consumers of one group, polled until each has its partitions.
+fn join(target: &Target, clients: &[&str]) -> Vec<BaseConsumer> {
+    let consumers: Vec<BaseConsumer> = clients
+        .iter()
+        .map(|client| {
+            let mut config = target.client_config();
+            config
+                .set("group.id", target.real("map"))
+                .set("client.id", *client)
+                .set("heartbeat.interval.ms", "200")
+                .set("partition.assignment.strategy", "range");
+            let consumer: BaseConsumer = config.create().unwrap();
+            consumer.subscribe(&[&target.real("rides")]).unwrap();
+            consumer
+        })
+        .collect();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let held = || consumers.iter().map(|one| one.assignment().unwrap().count());
+    // All three partitions are given away, and nobody has all of them.
+    while held().sum::<usize>() != 3 || held().any(|count| count == 3) {
+        assert!(Instant::now() < deadline, "nobody divides the partitions");
+        for consumer in &consumers {
+            drop(consumer.poll(Duration::from_millis(50)));
+        }
+    }
+    consumers
+}
+
+#[test]
+fn who_has_which_partitions_is_seen() {
+    let checks = [
+        "group = \"map\"\nstate = \"Stable\"\nassigned = { anna = 2, ben = 1 }",
+        "group = \"map\"\ntopic = \"rides\"\nreaders = { \"0\" = \"anna\", \"2\" = \"ben\" }",
+        "group = \"map\"\nassigned = { ben = 0 }",
+        "group = \"map\"\nassigned = { dora = 0 }",
+        "group = \"map\"\ntopic = \"rides\"\nreaders = { \"0\" = \"ben\" }",
+        "group = \"map\"\ntopic = \"loose\"\nreaders = { \"0\" = \"ben\" }",
+        "group = \"map\"\nstate = \"Empty\"",
+    ];
+    let (_folder, course) = course(SETUP, &checks, RIDES);
+    let exercise = course.exercise("1.1").unwrap();
+    let (_cluster, target) = cluster();
+    setup::run(&course, exercise, &exercise.steps[0], &target).unwrap();
+    let mut context = CheckContext::new(&target, None).unwrap();
+    let _consumers = join(&target, &["anna", "ben"]);
+    insta::assert_snapshot!(told(&evaluate_all(&exercise.steps[0].checks, &mut context)), @"
+    [x] group map is Stable, has 2 partitions with anna and has 1 partition with ben: 2 members now
+    [x] group map has partition 0 with anna and has partition 2 with ben: 2 members now
+    [ ] group map has no partition with ben: ben has 1 partition, and this step needs 0
+    [ ] group map has no partition with dora: map has no member dora. A consumer gets its name by --command-property client.id=dora
+    [ ] group map has partition 0 with ben: anna has partition 0, and this step needs ben there
+    [ ] group map has partition 0 with ben: no member has partition 0, and this step needs ben there
+    [ ] group map is Empty: map is Stable, and this step needs Empty
+    ");
 }
 
 #[test]
@@ -184,7 +254,7 @@ fn a_seed_is_where_java_would_put_it() {
 #[test]
 fn a_topic_that_is_in_the_way_is_said() {
     let (_cluster, target) = cluster();
-    let admin = Admin::new(&target, std::time::Duration::from_secs(10)).unwrap();
+    let admin = Admin::new(&target, Duration::from_secs(10)).unwrap();
     let new = NewTopic {
         name: "rides".into(),
         partitions: Some(1),

@@ -50,7 +50,7 @@ pub(super) fn look(check: &TopicCheck, context: &mut CheckContext) -> Result<Fin
             )));
         }
     }
-    if let Some(finding) = in_sync(check, &topic) {
+    if let Some(finding) = in_sync(check, &topic).or_else(|| leaders(check, &topic)) {
         return Ok(finding);
     }
     for (at, wanted) in [(At::Earliest, &check.starts), (At::Latest, &check.ends)] {
@@ -82,6 +82,25 @@ fn in_sync(check: &TopicCheck, topic: &Topic) -> Option<Finding> {
     } else {
         "A broker that stops leaves the set of replicas in sync: `broker stop N`."
     }))
+}
+
+fn leaders(check: &TopicCheck, topic: &Topic) -> Option<Finding> {
+    let name = &topic.name;
+    check.leaders.iter().find_map(|(id, wanted)| {
+        let partition = topic
+            .partitions
+            .iter()
+            .find(|partition| partition.id.to_string() == *id);
+        let found = match partition.map(|partition| partition.leader) {
+            Some(Some(leader)) if leader == *wanted => return None,
+            Some(Some(leader)) => format!("broker {leader} leads partition {id} of {name}"),
+            Some(None) => format!("partition {id} of {name} has no leader now"),
+            None => format!("{name} has no partition {id}"),
+        };
+        Some(Finding::fail(format!(
+            "{found}, and this step needs broker {wanted}"
+        )))
+    })
 }
 
 fn offsets(

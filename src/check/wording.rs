@@ -45,6 +45,12 @@ fn topic(check: &TopicCheck) -> String {
     if let Some(in_sync) = check.in_sync {
         has.push(format!("{} in sync", count(u64::from(in_sync), "replica")));
     }
+    has.extend(
+        check
+            .leaders
+            .iter()
+            .map(|(partition, broker)| format!("broker {broker} as leader of partition {partition}")),
+    );
     for (what, offsets) in [("start", &check.starts), ("end", &check.ends)] {
         has.extend(
             offsets
@@ -98,6 +104,11 @@ fn records(check: &RecordsCheck) -> String {
             ", those of one key in one partition"
         });
     }
+    for (what, wanted) in [("key", check.distinct_keys), ("value", check.distinct_values)] {
+        if let Some(wanted) = wanted {
+            text.push_str(&format!(", {}", count(wanted, &format!("different {what}"))));
+        }
+    }
     if let Some(partitions) = check.partitions_used {
         text.push_str(&format!(
             ", spread over {}",
@@ -139,6 +150,19 @@ fn group(check: &GroupCheck) -> String {
             0 => "has a partition for each member".to_string(),
             idle => format!("has {} without a partition", count(u64::from(idle), "member")),
         });
+    }
+    if let Some(state) = check.state {
+        parts.push(format!("is {}", state.word()));
+    }
+    for (client, partitions) in &check.assigned {
+        let has = match partitions {
+            0 => "no partition".to_string(),
+            partitions => count(u64::from(*partitions), "partition"),
+        };
+        parts.push(format!("has {has} with {client}"));
+    }
+    for (partition, client) in &check.readers {
+        parts.push(format!("has partition {partition} with {client}"));
     }
     format!("group {name} {}", list(&parts))
 }

@@ -56,6 +56,9 @@ pub struct TopicCheck {
     /// How many replicas of each partition are in sync.
     #[schemars(range(min = 0, max = 9))]
     pub in_sync: Option<u32>,
+    /// The broker that leads a partition, by partition.
+    #[serde(default)]
+    pub leaders: BTreeMap<String, i32>,
     /// Offset of the first record that is left, by partition.
     #[serde(default)]
     pub starts: BTreeMap<String, u64>,
@@ -84,6 +87,10 @@ pub struct RecordsCheck {
     pub keyed: Option<bool>,
     /// `"one"`: all records of one key are in one partition.
     pub key_partition: Option<KeyPartition>,
+    /// So many different keys.
+    pub distinct_keys: Option<u64>,
+    /// So many different values.
+    pub distinct_values: Option<u64>,
     /// So many partitions hold records.
     #[schemars(range(min = 1, max = 1000))]
     pub partitions_used: Option<u32>,
@@ -153,10 +160,43 @@ pub struct GroupCheck {
     pub members: Option<u32>,
     /// How many of its members have no partition.
     pub idle: Option<u32>,
+    /// Its state, as Kafka's tools name it.
+    pub state: Option<GroupStateWord>,
+    /// How many partitions each member has, by its `client.id`.
+    #[serde(default)]
+    pub assigned: BTreeMap<String, u32>,
+    /// The `client.id` of the member that has a partition of the topic, by partition.
+    #[serde(default)]
+    pub readers: BTreeMap<String, String>,
     /// The line with the box, if the lab's own wording is not right.
     pub label: Option<String>,
     /// Added to what a failing check says.
     pub tip: Option<String>,
+}
+
+/// The states of a consumer group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum GroupStateWord {
+    /// Members join.
+    PreparingRebalance,
+    /// Members wait for their partitions.
+    CompletingRebalance,
+    /// Every member knows its partitions.
+    Stable,
+    /// No member; committed offsets are kept.
+    Empty,
+}
+
+impl GroupStateWord {
+    /// The word, as Kafka's tools print it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::PreparingRebalance => "PreparingRebalance",
+            Self::CompletingRebalance => "CompletingRebalance",
+            Self::Stable => "Stable",
+            Self::Empty => "Empty",
+        }
+    }
 }
 
 /// A broker is up, or down.

@@ -457,9 +457,18 @@ impl Reader<'_> {
     fn check(&mut self, content: &str, line: usize) {
         let keys = located::keys(content, line);
         // In a check of a group or an answer, `topic` is a detail; the subject is the one that leads.
-        let subject = ["records", "group", "broker", "job", "rows", "answer", "topic"]
-            .into_iter()
-            .find(|subject| keys.iter().any(|(key, _)| key == subject));
+        let subject = [
+            "records",
+            "group",
+            "transaction",
+            "broker",
+            "job",
+            "rows",
+            "answer",
+            "topic",
+        ]
+        .into_iter()
+        .find(|subject| keys.iter().any(|(key, _)| key == subject));
         let at = line - 1;
         let kind = match subject {
             Some("topic") => self.toml::<TopicCheck>(content, at).map(CheckKind::Topic),
@@ -777,11 +786,13 @@ fn incomplete(kind: &CheckKind) -> Option<(String, String)> {
                 && check.at_least.is_none()
                 && check.keyed.is_none()
                 && check.key_partition.is_none()
+                && check.distinct_keys.is_none()
+                && check.distinct_values.is_none()
                 && check.partitions_used.is_none() =>
         {
             fail(
                 "this check asks nothing about the records",
-                "add count, at-least, keyed, key-partition or partitions-used",
+                "add count, at-least, keyed, key-partition, distinct-keys, distinct-values or partitions-used",
             )
         }
         CheckKind::Topic(check)
@@ -789,15 +800,21 @@ fn incomplete(kind: &CheckKind) -> Option<(String, String)> {
                 .starts
                 .keys()
                 .chain(check.ends.keys())
+                .chain(check.leaders.keys())
                 .any(|key| key.parse::<u32>().is_err()) =>
         {
             fail(
-                "'starts' and 'ends' name partitions by number",
+                "'starts', 'ends' and 'leaders' name partitions by number",
                 "write: starts = { \"0\" = 20 }",
             )
         }
         CheckKind::Group(check)
-            if check.topic.is_none() && check.members.is_none() && check.idle.is_none() =>
+            if check.topic.is_none()
+                && (!check.readers.is_empty()
+                    || check.members.is_none()
+                        && check.idle.is_none()
+                        && check.state.is_none()
+                        && check.assigned.is_empty()) =>
         {
             fail(
                 "this check doesn't name the topic that the group reads",
@@ -809,17 +826,28 @@ fn incomplete(kind: &CheckKind) -> Option<(String, String)> {
                 && check.lag.is_none()
                 && check.committed.is_empty()
                 && check.members.is_none()
-                && check.idle.is_none() =>
+                && check.idle.is_none()
+                && check.state.is_none()
+                && check.assigned.is_empty()
+                && check.readers.is_empty() =>
         {
             fail(
                 "this check asks nothing about the group",
-                "add read, lag, committed, members or idle",
+                "add read, lag, committed, members, idle, state, assigned or readers",
             )
         }
-        CheckKind::Group(check) if check.committed.keys().any(|key| key.parse::<u32>().is_err()) => fail(
-            "'committed' names partitions by number",
-            "write: committed = { \"0\" = 3, \"1\" = 4 }",
-        ),
+        CheckKind::Group(check)
+            if check
+                .committed
+                .keys()
+                .chain(check.readers.keys())
+                .any(|key| key.parse::<u32>().is_err()) =>
+        {
+            fail(
+                "'committed' and 'readers' name partitions by number",
+                "write: committed = { \"0\" = 3, \"1\" = 4 }",
+            )
+        }
         CheckKind::Job(check)
             if check
                 .watermark_at_least
