@@ -18,6 +18,9 @@ mod data;
 mod fault;
 #[cfg(test)]
 mod histories;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod hostile;
 pub mod log;
 mod net;
 

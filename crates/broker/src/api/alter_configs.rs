@@ -1,14 +1,10 @@
 //! `AlterConfigs`: replaces all that is set. Clients should use `IncrementalAlterConfigs`.
 
-use std::collections::HashSet;
-
-use kafka_protocol::ResponseError;
 use kafka_protocol::messages::alter_configs_request::AlterConfigsResource;
 use kafka_protocol::messages::alter_configs_response::AlterConfigsResourceResponse;
 use kafka_protocol::messages::{AlterConfigsRequest, AlterConfigsResponse};
-use kafka_protocol::protocol::StrBytes;
 
-use crate::api::incremental_alter_configs::{apply, broker_id, duplicate_resource, repeated};
+use crate::api::configs::{alter_each, apply, broker_id, check_keys};
 use crate::api::shape::{
     Field, I8,
     Kind::{Structs, Text},
@@ -39,33 +35,20 @@ impl Handler for Api {
     }
 
     fn handle(core: &mut Core, caller: &Caller, call: Self::Call) -> Answer {
-        let twice = repeated(
-            call.resources
-                .iter()
-                .map(|resource| (resource.resource_type, resource.resource_name.as_str())),
+        let altered = alter_each(
+            &call.resources,
+            |resource| (resource.resource_type, &resource.resource_name),
+            |resource| alter(core, caller.broker, resource, call.validate_only),
         );
-        let twice: HashSet<(i8, String)> = twice
-            .into_iter()
-            .map(|(kind, name)| (kind, name.to_owned()))
-            .collect();
-        let responses = call.resources.into_iter().map(|resource| {
-            let altered = if twice.contains(&(resource.resource_type, resource.resource_name.to_string())) {
-                Err(duplicate_resource())
-            } else {
-                alter(core, caller.broker, &resource, call.validate_only)
-            };
-            let response = AlterConfigsResourceResponse::default()
+        let responses = call.resources.into_iter().zip(altered);
+        let responses = responses.map(|(resource, (code, message))| {
+            AlterConfigsResourceResponse::default()
                 .with_resource_type(resource.resource_type)
-                .with_resource_name(resource.resource_name);
-            match altered {
-                Ok(()) => response.with_error_message(None),
-                Err(refusal) => response
-                    .with_error_code(refusal.code())
-                    .with_error_message(refusal.message.map(StrBytes::from_string)),
-            }
+                .with_resource_name(resource.resource_name)
+                .with_error_code(code)
+                .with_error_message(message)
         });
-        let responses = responses.collect();
-        Answer::message(AlterConfigsResponse::default().with_responses(responses))
+        Answer::message(AlterConfigsResponse::default().with_responses(responses.collect()))
     }
 }
 
@@ -75,24 +58,12 @@ fn alter(
     resource: &AlterConfigsResource,
     validate_only: bool,
 ) -> Result<(), Refusal> {
-    let refuse = |why: String| Err(Refusal::new(ResponseError::InvalidRequest, why));
-    let mut seen = HashSet::new();
-    if !resource
-        .configs
-        .iter()
-        .all(|config| seen.insert(config.name.as_str()))
-    {
-        return refuse("Error due to duplicate config keys".to_owned());
-    }
-    let nulls: Vec<&str> = resource
-        .configs
-        .iter()
-        .filter(|c| c.value.is_none())
-        .map(|c| c.name.as_str())
-        .collect();
-    if !nulls.is_empty() {
-        return refuse(format!("Null value not supported for : {}", nulls.join(",")));
-    }
+    check_keys(
+        resource
+            .configs
+            .iter()
+            .map(|config| (&*config.name, config.value.is_none())),
+    )?;
     let name = &resource.resource_name;
     let set = match Scope::from_code(resource.resource_type) {
         Some(Scope::Topic) => core.topics.get(name).map(|topic| &topic.configs),

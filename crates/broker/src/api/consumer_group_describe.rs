@@ -11,7 +11,7 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
-use crate::api::describe_groups::GROUP_OPERATIONS;
+use crate::api::describe_groups::operations;
 use crate::api::shape::{
     Field, I8,
     Kind::{Text, Values},
@@ -35,11 +35,7 @@ impl Handler for Api {
     }
 
     fn handle(core: &mut Core, caller: &Caller, call: Self::Call) -> Answer {
-        let operations = if call.include_authorized_operations {
-            GROUP_OPERATIONS
-        } else {
-            i32::MIN
-        };
+        let operations = operations(call.include_authorized_operations);
         let groups = call.group_ids.into_iter().map(|id| {
             let refused = |error: ResponseError, message: Option<String>| {
                 DescribedGroup::default()

@@ -3,13 +3,9 @@
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::create_acls_response::AclCreationResult;
 use kafka_protocol::messages::{CreateAclsRequest, CreateAclsResponse};
-use kafka_protocol::protocol::StrBytes;
 
-use crate::api::shape::{
-    Field, I8,
-    Kind::{Structs, Text},
-    all,
-};
+use crate::api::refused::{ACL, ACL_NOTE, no_authorizer};
+use crate::api::shape::{Field, Kind::Structs, all};
 use crate::api::{Answer, Aside, Handler};
 use crate::core::{Caller, Core};
 
@@ -19,16 +15,8 @@ impl Handler for Api {
     type Wire = CreateAclsRequest;
     type Call = CreateAclsRequest;
     const VERSIONS: (i16, i16) = (1, 3);
-    const NOTE: &'static str = "refused: there is no authorizer";
-    const SHAPE: &'static [Field] = &[all(Structs(&[
-        all(I8),
-        all(Text),
-        all(I8),
-        all(Text),
-        all(Text),
-        all(I8),
-        all(I8),
-    ]))];
+    const NOTE: &'static str = ACL_NOTE;
+    const SHAPE: &'static [Field] = &[all(Structs(ACL))];
 
     fn prepare(wire: Self::Wire, _version: i16, _aside: &Aside) -> Self::Call {
         wire
@@ -37,7 +25,7 @@ impl Handler for Api {
     fn handle(_core: &mut Core, _caller: &Caller, call: Self::Call) -> Answer {
         let refused = AclCreationResult::default()
             .with_error_code(ResponseError::SecurityDisabled.code())
-            .with_error_message(Some(StrBytes::from_static_str("No Authorizer is configured.")));
+            .with_error_message(no_authorizer());
         let results = vec![refused; call.creations.len()];
         Answer::message(CreateAclsResponse::default().with_results(results))
     }

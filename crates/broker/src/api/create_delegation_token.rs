@@ -4,6 +4,7 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{CreateDelegationTokenRequest, CreateDelegationTokenResponse};
 use kafka_protocol::protocol::StrBytes;
 
+use crate::api::refused::TOKEN_NOTE;
 use crate::api::shape::{
     Field, I64,
     Kind::{Structs, Text},
@@ -18,7 +19,7 @@ impl Handler for Api {
     type Wire = CreateDelegationTokenRequest;
     type Call = CreateDelegationTokenRequest;
     const VERSIONS: (i16, i16) = (1, 3);
-    const NOTE: &'static str = "refused: a PLAINTEXT listener gives no tokens";
+    const NOTE: &'static str = TOKEN_NOTE;
     const SHAPE: &'static [Field] = &[
         since(3, Text),
         since(3, Text),

@@ -4,7 +4,8 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{DescribeAclsRequest, DescribeAclsResponse};
 use kafka_protocol::protocol::StrBytes;
 
-use crate::api::shape::{Field, I8, Kind::Text, all};
+use crate::api::refused::{ACL, ACL_NOTE};
+use crate::api::shape::Field;
 use crate::api::{Answer, Aside, Handler};
 use crate::core::{Caller, Core};
 
@@ -14,16 +15,8 @@ impl Handler for Api {
     type Wire = DescribeAclsRequest;
     type Call = DescribeAclsRequest;
     const VERSIONS: (i16, i16) = (1, 3);
-    const NOTE: &'static str = "refused: there is no authorizer";
-    const SHAPE: &'static [Field] = &[
-        all(I8),
-        all(Text),
-        all(I8),
-        all(Text),
-        all(Text),
-        all(I8),
-        all(I8),
-    ];
+    const NOTE: &'static str = ACL_NOTE;
+    const SHAPE: &'static [Field] = ACL;
 
     fn prepare(wire: Self::Wire, _version: i16, _aside: &Aside) -> Self::Call {
         wire

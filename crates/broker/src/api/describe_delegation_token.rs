@@ -3,6 +3,7 @@
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{DescribeDelegationTokenRequest, DescribeDelegationTokenResponse};
 
+use crate::api::refused::TOKEN_NOTE;
 use crate::api::shape::{
     Field,
     Kind::{Structs, Text},
@@ -17,7 +18,7 @@ impl Handler for Api {
     type Wire = DescribeDelegationTokenRequest;
     type Call = DescribeDelegationTokenRequest;
     const VERSIONS: (i16, i16) = (1, 3);
-    const NOTE: &'static str = "refused: a PLAINTEXT listener gives no tokens";
+    const NOTE: &'static str = TOKEN_NOTE;
     const SHAPE: &'static [Field] = &[all(Structs(&[all(Text), all(Text)]))];
 
     fn prepare(wire: Self::Wire, _version: i16, _aside: &Aside) -> Self::Call {

@@ -15,7 +15,12 @@ use crate::core::groups::classic::{Classic, State};
 use crate::core::{Caller, Core};
 
 /// Everything that may be done with a group where nothing is secured: a bit per operation.
-pub(crate) const GROUP_OPERATIONS: i32 = 0b1101_0100_1000;
+const GROUP_OPERATIONS: i32 = 0b1101_0100_1000;
+
+/// What a client may do with a group, where it asks for it.
+pub(super) fn operations(asked: bool) -> i32 {
+    if asked { GROUP_OPERATIONS } else { i32::MIN }
+}
 
 pub(crate) struct Api;
 
@@ -30,11 +35,7 @@ impl Handler for Api {
     }
 
     fn handle(core: &mut Core, caller: &Caller, call: Self::Call) -> Answer {
-        let operations = if call.include_authorized_operations {
-            GROUP_OPERATIONS
-        } else {
-            i32::MIN
-        };
+        let operations = operations(call.include_authorized_operations);
         let groups = call.groups.into_iter().map(|id| {
             if let Err(error) = core.check_coordinator(caller.broker, &id) {
                 return DescribedGroup::default()

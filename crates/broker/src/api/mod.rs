@@ -23,6 +23,7 @@ pub(crate) mod alter_partition_reassignments;
 pub(crate) mod alter_replica_log_dirs;
 pub(crate) mod alter_user_scram_credentials;
 pub(crate) mod api_versions;
+mod configs;
 pub(crate) mod consumer_group_describe;
 pub(crate) mod consumer_group_heartbeat;
 pub(crate) mod create_acls;
@@ -69,6 +70,7 @@ pub(crate) mod offset_fetch;
 pub(crate) mod offset_for_leader_epoch;
 pub(crate) mod produce;
 pub(crate) mod push_telemetry;
+mod refused;
 pub(crate) mod renew_delegation_token;
 pub(crate) mod sasl_authenticate;
 pub(crate) mod sasl_handshake;
@@ -265,10 +267,16 @@ pub(crate) struct Api {
     pub(crate) decode: fn(&mut Bytes, i16, &Aside) -> Result<Body, Malformed>,
     /// Answers, in the core.
     pub(crate) handle: fn(&mut Core, &Caller, Body) -> Answer,
+    /// Reads an answer as a client does.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) read: fn(&mut Bytes, i16) -> Result<Box<dyn Any>, String>,
 }
 
 impl Api {
-    const fn of<H: Handler>() -> Self {
+    const fn of<H: Handler>() -> Self
+    where
+        <H::Wire as Request>::Response: 'static,
+    {
         Self {
             key: <H::Wire as Request>::KEY,
             min: H::VERSIONS.0,
@@ -280,6 +288,8 @@ impl Api {
             response_header: <<H::Wire as Request>::Response as HeaderVersion>::header_version,
             decode: decode::<H>,
             handle: handle::<H>,
+            #[cfg(any(test, fuzzing))]
+            read: read::<H>,
         }
     }
 
@@ -292,6 +302,15 @@ impl Api {
 fn decode<H: Handler>(body: &mut Bytes, version: i16, aside: &Aside) -> Result<Body, Malformed> {
     let wire = H::Wire::decode(body, version).map_err(|_| Malformed("it can't be decoded"))?;
     Ok(Box::new(H::prepare(wire, version, aside)))
+}
+
+#[cfg(any(test, fuzzing))]
+fn read<H: Handler>(bytes: &mut Bytes, version: i16) -> Result<Box<dyn Any>, String>
+where
+    <H::Wire as Request>::Response: 'static,
+{
+    let answer = <<H::Wire as Request>::Response as Decodable>::decode(bytes, version);
+    Ok(Box::new(answer.map_err(|error| error.to_string())?))
 }
 
 fn handle<H: Handler>(core: &mut Core, caller: &Caller, body: Body) -> Answer {
@@ -354,6 +373,7 @@ mod tests {
     pub(super) fn shape_fits<H: Handler>()
     where
         H::Wire: Default + Encodable,
+        <H::Wire as Request>::Response: 'static,
     {
         let api = Api::of::<H>();
         for version in api.min..=api.max {

@@ -3,7 +3,8 @@
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{RenewDelegationTokenRequest, RenewDelegationTokenResponse};
 
-use crate::api::shape::{Field, I64, Kind::Bytes, all};
+use crate::api::refused::{TOKEN_NOTE, TOKEN_TIME};
+use crate::api::shape::Field;
 use crate::api::{Answer, Aside, Handler};
 use crate::core::{Caller, Core};
 
@@ -13,8 +14,8 @@ impl Handler for Api {
     type Wire = RenewDelegationTokenRequest;
     type Call = RenewDelegationTokenRequest;
     const VERSIONS: (i16, i16) = (1, 2);
-    const NOTE: &'static str = "refused: a PLAINTEXT listener gives no tokens";
-    const SHAPE: &'static [Field] = &[all(Bytes), all(I64)];
+    const NOTE: &'static str = TOKEN_NOTE;
+    const SHAPE: &'static [Field] = TOKEN_TIME;
 
     fn prepare(wire: Self::Wire, _version: i16, _aside: &Aside) -> Self::Call {
         wire

@@ -11,9 +11,11 @@ pub(crate) const MAX_ELEMENTS: usize = 200_000;
 /// One field.
 #[derive(Debug)]
 pub(crate) struct Field {
-    kind: Kind,
-    from: i16,
-    to: i16,
+    pub(crate) kind: Kind,
+    /// The first version that has it.
+    pub(crate) from: i16,
+    /// The last one.
+    pub(crate) to: i16,
 }
 
 /// What a field is.

@@ -139,6 +139,12 @@ fn listed_broker_def(name: &str) -> Option<&'static ConfigDef> {
         .map(|at| &BROKER[at])
 }
 
+/// The names of all configurations, of topics first.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn names() -> Vec<&'static str> {
+    TOPIC.iter().chain(BROKER).map(|def| def.name).collect()
+}
+
 /// The broker configurations that stand in for one that is not set, itself first.
 fn stand_ins(name: &str) -> Vec<&str> {
     let mut names = vec![name];

@@ -75,13 +75,20 @@ pub(crate) async fn serve(
     }
 }
 
-/// The bytes that answer a frame, or nothing where no answer is wanted.
-async fn answer(
-    broker: i32,
-    host: &Arc<str>,
-    mut frame: Bytes,
-    shared: &Shared,
-) -> Result<Option<Outgoing>, ConnectionError> {
+/// A frame whose header and shape are as they must be.
+pub(crate) enum Opened {
+    /// What is left of the frame is the body, bounded and yet to be decoded.
+    Request {
+        api: &'static Api,
+        version: i16,
+        header: RequestHeader,
+    },
+    /// An `ApiVersions` of a version that this cluster doesn't know, and its correlation id.
+    OtherVersion(i32),
+}
+
+/// Takes the header from a frame of at least 8 bytes.
+pub(crate) fn open_request(frame: &mut Bytes) -> Result<Opened, ConnectionError> {
     let (key, version, correlation) = {
         let mut head = &frame[..8];
         (head.get_i16(), head.get_i16(), head.get_i32())
@@ -92,15 +99,30 @@ async fn answer(
     };
     if !(api.min..=api.max).contains(&version) {
         return if key == ApiKey::ApiVersions as i16 {
-            Ok(Some(other_version(correlation)?))
+            Ok(Opened::OtherVersion(correlation))
         } else {
             Err(unsupported)
         };
     }
     let header_version = (api.request_header)(version);
-    let header = RequestHeader::decode(&mut frame, header_version)
-        .map_err(|_| Malformed("its header can't be decoded"))?;
-    shape::check(&frame, api.shape, version, header_version >= 2)?;
+    let header =
+        RequestHeader::decode(frame, header_version).map_err(|_| Malformed("its header can't be decoded"))?;
+    shape::check(frame, api.shape, version, header_version >= 2)?;
+    Ok(Opened::Request { api, version, header })
+}
+
+/// The bytes that answer a frame, or nothing where no answer is wanted.
+async fn answer(
+    broker: i32,
+    host: &Arc<str>,
+    mut frame: Bytes,
+    shared: &Shared,
+) -> Result<Option<Outgoing>, ConnectionError> {
+    let (api, version, header) = match open_request(&mut frame)? {
+        Opened::Request { api, version, header } => (api, version, header),
+        Opened::OtherVersion(correlation) => return Ok(Some(other_version(correlation)?)),
+    };
+    let (key, correlation) = (api.key, header.correlation_id);
     let mut answer_is_lost = false;
     match shared.faults.action(broker, key) {
         Some(Action::Drop) => return Err(ConnectionError::Fault),

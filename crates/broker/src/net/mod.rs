@@ -17,6 +17,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 pub(crate) use connection::Limits;
+#[cfg(any(test, fuzzing))]
+pub(crate) use connection::{Opened, open_request};
 pub(crate) use outgoing::Stretches;
 pub(crate) use owner::{Envelope, Waiting, run};
 
