@@ -4,8 +4,12 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{ClientConfig, Message};
 use streamlings_broker::Cluster;
 
 fn connect(cluster: &Cluster) -> TcpStream {
@@ -105,4 +109,120 @@ fn a_request_in_pieces_is_a_request() {
         stream.write_all(&[byte]).unwrap();
     }
     assert!(answer(&mut stream).is_some());
+}
+
+/// How many records go through while others send garbage.
+const RECORDS: usize = 100;
+const LONG: Duration = Duration::from_secs(60);
+
+/// Garbage of each kind, and whether the sender hangs up in the middle of it.
+fn garbage() -> Vec<(&'static str, Vec<u8>, bool)> {
+    let mut noise = 0x2545_f491_4f6c_dd1d_u64;
+    let mut byte = || {
+        noise ^= noise << 13;
+        noise ^= noise >> 7;
+        noise ^= noise << 17;
+        noise as u8
+    };
+    let random: Vec<u8> = (0..5000).map(|_| byte()).collect();
+    vec![
+        ("a huge length", i32::MAX.to_be_bytes().to_vec(), false),
+        ("a negative length", (-1i32).to_be_bytes().to_vec(), false),
+        (
+            "half a frame",
+            [&100i32.to_be_bytes()[..], &head(0, 9)].concat(),
+            true,
+        ),
+        ("random bytes", [&[0x7f][..], &random].concat(), false),
+        ("random bytes in a frame", framed(&random), false),
+        ("an unsupported version", framed(&head(0, 2)), false),
+        (
+            "a produce whose body is broken",
+            framed(&[head(0, 7), random[..200].to_vec()].concat()),
+            false,
+        ),
+        (
+            "a fetch of two billion topics",
+            framed(&[head(1, 11), vec![0; 17], i32::MAX.to_be_bytes().to_vec()].concat()),
+            false,
+        ),
+    ]
+}
+
+/// Ends the others also where a test fails.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Hands out garbage of all kinds, again and again, until it is told to end; how often.
+fn pester(address: &str, end: &AtomicBool) -> usize {
+    let mut sent = 0;
+    while !end.load(Ordering::SeqCst) {
+        for (what, bytes, hangs_up) in garbage() {
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.set_read_timeout(Some(LONG)).unwrap();
+            let _ = stream.write_all(&bytes);
+            if hangs_up {
+                let _ = stream.shutdown(std::net::Shutdown::Write);
+            }
+            assert_eq!(answer(&mut stream), None, "{what}");
+            sent += 1;
+        }
+    }
+    sent
+}
+
+#[test]
+fn others_go_on_while_a_peer_sends_garbage() {
+    let cluster = Cluster::builder().brokers(2).start().unwrap();
+    let addresses: Vec<String> = cluster.bootstrap().split(',').map(str::to_owned).collect();
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", cluster.bootstrap())
+        .set("group.id", "readers")
+        .set("auto.offset.reset", "earliest")
+        .set("allow.auto.create.topics", "true")
+        .set("topic.metadata.refresh.interval.ms", "200");
+    let producer: BaseProducer = config.create().unwrap();
+    let consumer: BaseConsumer = config.create().unwrap();
+    // Not one request of these two may fail, so that a broken connection would be seen.
+    let send = |number: usize| {
+        producer
+            .send(BaseRecord::<str, str>::to("rides").payload(&number.to_string()))
+            .unwrap();
+        producer.flush(LONG).unwrap();
+    };
+    send(0);
+    consumer.subscribe(&["rides"]).unwrap();
+
+    let end = AtomicBool::new(false);
+    let started = Instant::now();
+    let garbage = std::thread::scope(|scope| {
+        let peers: Vec<_> = addresses
+            .iter()
+            .map(|address| scope.spawn(|| pester(address, &end)))
+            .collect();
+        let _ends_with_this = Ends(&end);
+        let mut read = Vec::new();
+        while read.len() < RECORDS && started.elapsed() < LONG {
+            let sent = read.len() + 1;
+            match consumer.poll(Duration::from_millis(50)) {
+                Some(Ok(message)) => {
+                    read.push(String::from_utf8(message.payload().unwrap().to_vec()).unwrap());
+                    send(sent);
+                }
+                Some(Err(error)) => panic!("after {} records: {error}", read.len()),
+                None => {}
+            }
+        }
+        end.store(true, Ordering::SeqCst);
+        let expected: Vec<String> = (0..RECORDS).map(|number| number.to_string()).collect();
+        assert_eq!(read, expected);
+        peers.into_iter().map(|peer| peer.join().unwrap()).sum::<usize>()
+    });
+    assert!(garbage >= 16, "{garbage} pieces of garbage in all that time");
 }

@@ -180,7 +180,10 @@ pub fn folders(data: &[u8]) {
     if known.clean {
         return;
     }
-    assert!(found.is_sorted_by(|a, b| a < b), "offsets rise");
+    assert!(
+        flags & 2 != 0 || found.is_sorted_by(|a, b| a < b),
+        "offsets rise where checksums are right"
+    );
     let record = NewRecord {
         timestamp_ms: NOW_MS,
         key: Some("k".into()),
