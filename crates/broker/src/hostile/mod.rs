@@ -27,7 +27,9 @@ use crate::core::brokers::Command;
 /// How many turns an input has at most, so that a long one is not a slow one.
 const MAX_TURNS: usize = 60;
 /// Steps of the clock, in milliseconds.
-const STEPS_MS: [i64; 6] = [10, 500, 6_000, 11_000, 70_000, 8 * 86_400_000];
+const STEPS_MS: [i64; 6] = [10, 500, 6_000, 11_000, 70_000, 3_700_000];
+/// A step after which all has expired; it takes long, and is taken rarely.
+const WEEK_MS: i64 = 8 * 86_400_000;
 
 /// Plays an input.
 ///
@@ -52,7 +54,8 @@ fn turn(rig: &mut Rig, choices: &mut Choices) {
             let frame = frames::frame(choices, rig.known());
             rig.deliver(broker as i32 + 1, frame);
         }
-        220..=237 => rig.pass(STEPS_MS[choices.below(STEPS_MS.len())]),
+        220..=236 => rig.pass(STEPS_MS[choices.below(STEPS_MS.len())]),
+        237 => rig.pass(WEEK_MS),
         238..=251 => {
             let command = match choices.below(6) {
                 0 => Command::Stop,
