@@ -16,7 +16,7 @@ use crate::api::{self, Api, Aside, Response};
 use crate::core::brokers::Command;
 use crate::core::configs;
 use crate::core::ports::{Ids, SharedRules};
-use crate::core::{Caller, Core, Effect, Event, Node, RequestId};
+use crate::core::{Caller, Core, Effect, Event, Node, Outside, RequestId};
 use crate::net::{Opened, Stretches, open_request};
 
 /// Where time starts, in milliseconds since the epoch.
@@ -228,11 +228,20 @@ impl Rig {
             "transaction.state.log.num.partitions",
         ];
         let few = few.map(|name| (name.to_owned(), "1".to_owned())).into();
-        let rules = self.rules.clone();
-        let core = crate::cluster::open_core(self.folder.path(), &self.nodes, &few, rules, self.now_ms);
-        let mut core = core.expect("what this cluster wrote, it reads");
         self.ids += 1000;
-        core.outside.ids = Box::new(Counted(self.ids));
+        let ids = Counted(self.ids);
+        let core = crate::cluster::open_core(
+            self.folder.path(),
+            &self.nodes,
+            &few,
+            self.rules.clone(),
+            self.now_ms,
+            |outside| Outside {
+                ids: Box::new(ids),
+                ..outside
+            },
+        );
+        let core = core.expect("what this cluster wrote, it reads");
         self.core = Some(core);
         self.step(Event::Tick);
     }
