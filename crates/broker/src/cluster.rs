@@ -23,7 +23,7 @@ use crate::core::{Core, Event, Node, Outside};
 use crate::data::{DiskStorage, FileJournal, JournalError};
 use crate::fault::{Fault, Faults};
 use crate::log::{LogDir, LogDirOptions, LogError, MetaProperties};
-use crate::net::{self, Envelope, Limits, QUEUE, Shared, Waiting};
+use crate::net::{self, Envelope, Limits, Owner, QUEUE, Shared, Waiting};
 
 /// How many connections the cluster holds at a time.
 const MAX_CONNECTIONS: usize = 10_000;
@@ -205,10 +205,10 @@ impl Builder {
             frame_bytes: usize::try_from(core.configs.number(1, "socket.request.max.bytes")).unwrap_or(0),
             idle: idle_time(core.configs.number(1, "connections.max.idle.ms")),
         };
-        let (events, queue) = mpsc::channel(QUEUE);
+        let (owner, queue) = Owner::new(core, clock.clone(), QUEUE);
         let faults = Faults::default();
         let shared = Arc::new(Shared {
-            events,
+            owner,
             next_request: AtomicU64::new(1),
             clock: clock.clone(),
             rules,
@@ -222,7 +222,7 @@ impl Builder {
             .enable_all()
             .build()
             .map_err(StartError::Threads)?;
-        let owner = start_owner(core, queue, clock.clone()).map_err(StartError::Threads)?;
+        let owner = start_owner(shared.clone(), queue).map_err(StartError::Threads)?;
         let cluster = Cluster {
             bootstrap: bootstrap(&nodes),
             nodes,
@@ -300,14 +300,14 @@ fn bind_row(first: u16, brokers: u32) -> Result<BTreeMap<i32, (u16, TcpListener)
     Ok(listeners)
 }
 
-/// The core runs on a thread of its own: its file writes hold up no connection.
-fn start_owner(core: Core, queue: mpsc::Receiver<Envelope>, clock: LabClock) -> io::Result<JoinHandle<()>> {
+/// The queue of the core and its deadlines have a thread of their own.
+fn start_owner(shared: Arc<Shared>, queue: mpsc::Receiver<Envelope>) -> io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()?;
     std::thread::Builder::new()
         .name("kafka-core".to_owned())
-        .spawn(move || runtime.block_on(net::run(core, queue, clock)))
+        .spawn(move || runtime.block_on(net::run(&shared.owner, queue)))
 }
 
 fn idle_time(ms: i64) -> Duration {
@@ -426,7 +426,7 @@ pub(crate) fn open_core(
             .compact(&snapshot)
             .map_err(|source| folder_error(data_dir, &source))?;
     }
-    core.housekeeping();
+    core.keep_house_later();
     Ok(core)
 }
 
@@ -581,7 +581,7 @@ impl Cluster {
         self.clock.advance(by);
         if let Some(running) = &self.running {
             // A full queue is as good: the core sees the new time with its next event.
-            let _ = running.shared.events.try_send(Envelope {
+            let _ = running.shared.owner.enqueue(Envelope {
                 event: Event::Tick,
                 reply: None,
             });
@@ -678,7 +678,7 @@ impl Cluster {
         };
         // The queue is emptied by the core, so that there is room soon.
         loop {
-            match running.shared.events.try_send(envelope) {
+            match running.shared.owner.enqueue(envelope) {
                 Ok(()) => break,
                 Err(mpsc::error::TrySendError::Full(back)) => envelope = back,
                 Err(mpsc::error::TrySendError::Closed(_)) => return Err(BrokerError::Stopping),
@@ -746,7 +746,7 @@ impl Cluster {
             reply: None,
         };
         // The queue is emptied by the owner, so that there is room soon; an owner that is gone needs no event.
-        while let Err(mpsc::error::TrySendError::Full(back)) = shared.events.try_send(last) {
+        while let Err(mpsc::error::TrySendError::Full(back)) = shared.owner.enqueue(last) {
             last = back;
             std::thread::yield_now();
         }

@@ -8,6 +8,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{LazyLock, mpsc};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -16,8 +17,8 @@ use uuid::Uuid;
 use crate::core::journal::Record;
 use crate::core::ports::{ActiveProducer, FirstBatch, Journal, LogPosition, ReplicaLog, Storage};
 use crate::log::{
-    Append, Checkpoint, EpochEnd, LogConfig, LogDir, LogDirOptions, LogError, LogSlice, NewMarker,
-    PartitionLog, TimestampOffset, TimestampQuery, ValidBatch,
+    Append, Checkpoint, DeletedFolder, EpochEnd, LogConfig, LogDir, LogDirOptions, LogError, LogSlice,
+    NewMarker, PartitionLog, TimestampOffset, TimestampQuery, ValidBatch,
 };
 
 /// The journal's file.
@@ -301,6 +302,19 @@ fn volume_bytes(_path: &Path) -> Option<(u64, u64)> {
     None
 }
 
+/// A thread that removes the folders of deleted partitions, one after the other.
+static REMOVER: LazyLock<mpsc::Sender<DeletedFolder>> = LazyLock::new(|| {
+    let (sender, folders) = mpsc::channel::<DeletedFolder>();
+    std::thread::spawn(move || {
+        for folder in folders {
+            if let Err(error) = folder.remove() {
+                tracing::warn!(%error, "a deleted topic's folder is left for the next start");
+            }
+        }
+    });
+    sender
+});
+
 /// A log on disk behind the core's port.
 struct DiskLog(
     PartitionLog,
@@ -458,18 +472,24 @@ impl ReplicaLog for DiskLog {
         self.0.close()
     }
 
+    fn has_folder(&self) -> bool {
+        self.0.has_folder()
+    }
+
+    fn make_folder(&mut self) -> Result<(), LogError> {
+        self.0.make_folder()
+    }
+
     fn recovery_point(&self) -> i64 {
         self.0.recovery_point()
     }
 
     fn delete(self: Box<Self>) -> Result<(), LogError> {
-        let gone = self.0.delete()?;
-        // The folder is out of the way already; its bytes are freed beside the core.
-        std::thread::spawn(move || {
-            if let Err(error) = gone.remove() {
-                tracing::warn!(%error, "a deleted topic's folder is left for the next start");
-            }
-        });
+        if let Some(gone) = self.0.delete()? {
+            // The folder is out of the way already; its bytes are freed beside the core. Without that thread they are
+            // at the next start.
+            let _ = REMOVER.send(gone);
+        }
         Ok(())
     }
 }

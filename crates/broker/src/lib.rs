@@ -5,8 +5,8 @@
 //!   random source, no socket and no file inside; logs, journal and ids are ports.
 //! - `api`: one file per API key with its versions and its handler; one table drives dispatch, `ApiVersions` and the
 //!   support table.
-//! - `net`: connections read and bound frames, decode, check batches, ask the core through a bounded queue, read the
-//!   bytes of a fetch themselves, answer.
+//! - `net`: connections read and bound frames, decode, check batches, ask the core (by a bounded queue while it is busy),
+//!   read the bytes of a fetch themselves, answer.
 //! - [`log`]: a replica's log on disk. `data`: the ports of the core made of it and of the metadata journal.
 //! - `clock`, `fault`: time that can be advanced, faults that can be made.
 

@@ -173,6 +173,7 @@ impl super::Core {
     }
 
     fn add_partitions(&mut self, name: &str, added: Vec<Standing>) -> Result<(), Refusal> {
+        let config = self.log_config_of(name);
         for standing in added {
             let Some(topic) = self.topics.get_mut(name) else {
                 return Err(ResponseError::UnknownTopicOrPartition.into());
@@ -181,7 +182,7 @@ impl super::Core {
             let replicas = standing.replicas.clone();
             topic.partitions.push(Partition::new(standing));
             for id in &replicas {
-                self.open_replica(key, *id)?;
+                self.open_replica(key, *id, config.clone())?;
             }
             if replicas.len() > 1 {
                 self.unsettled.push(key);

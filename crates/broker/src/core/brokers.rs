@@ -1,5 +1,7 @@
 //! Brokers that stop, vanish and start, and who leads when they do.
 
+use std::sync::Arc;
+
 use kafka_protocol::ResponseError;
 
 use super::replication::Key;
@@ -7,6 +9,10 @@ use super::standing::{Election, Standing};
 use super::timers::Timer;
 use super::topics::Replica;
 use super::{Effect, Refusal};
+use crate::log::LogConfig;
+
+/// How many folders of new logs are made before others have their turn.
+const FOLDERS_AT_A_TIME: usize = 64;
 
 /// A broker as the cluster sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -206,9 +212,12 @@ impl super::Core {
             broker.fenced = false;
             broker.life += 1;
         });
-        for key in self.keys_of(id) {
-            if let Err(refusal) = self.open_replica(key, id) {
-                tracing::warn!(broker = id, ?refusal, "a replica stays offline");
+        for (name, keys) in self.keys_of(id) {
+            let config = self.log_config_of(&name);
+            for key in keys {
+                if let Err(refusal) = self.open_replica(key, id, config.clone()) {
+                    tracing::warn!(broker = id, ?refusal, "a replica stays offline");
+                }
             }
         }
         self.elect_leaderless()?;
@@ -216,13 +225,13 @@ impl super::Core {
         Ok(())
     }
 
-    /// Every partition that the broker has a replica of.
-    fn keys_of(&self, id: i32) -> Vec<Key> {
-        let all = self.topics.iter().flat_map(|topic| {
+    /// Every partition that the broker has a replica of, by topic.
+    fn keys_of(&self, id: i32) -> Vec<(Arc<str>, Vec<Key>)> {
+        let all = self.topics.iter().map(|topic| {
             let partitions = topic.partitions.iter().enumerate();
-            partitions
-                .filter(|(_, partition)| partition.replicas.contains(&id))
-                .map(|(index, _)| (topic.id, index as i32))
+            let of_it = partitions.filter(|(_, partition)| partition.replicas.contains(&id));
+            let keys = of_it.map(|(index, _)| (topic.id, index as i32));
+            (topic.name.clone(), keys.collect())
         });
         all.collect()
     }
@@ -245,15 +254,14 @@ impl super::Core {
         }
     }
 
-    /// Opens a broker's copy of a partition, when that broker runs.
-    pub(super) fn open_replica(&mut self, key: Key, id: i32) -> Result<(), Refusal> {
+    /// Opens a broker's copy of a partition, when that broker runs. `config` is the topic's.
+    pub(super) fn open_replica(&mut self, key: Key, id: i32, config: LogConfig) -> Result<(), Refusal> {
         if !self.brokers.get(&id).is_some_and(|broker| broker.running) {
             return Ok(());
         }
         let Some(name) = self.topics.name_of(key.0).cloned() else {
             return Ok(());
         };
-        let config = self.log_config_of(&name);
         let now_ms = self.now_ms;
         let (Some(storage), Some(partition)) = (
             self.outside.storage.get_mut(&id),
@@ -271,6 +279,12 @@ impl super::Core {
             let noted = storage.high_watermark(&name, key.1).unwrap_or(0);
             noted.clamp(start, end)
         };
+        if !log.has_folder() {
+            if self.folderless.is_empty() {
+                self.timers.set(now_ms + 1, Timer::Folders);
+            }
+            self.folderless.push_back((key, id));
+        }
         let replica = Replica {
             log,
             high_watermark,
@@ -278,6 +292,23 @@ impl super::Core {
         };
         partition.logs.insert(id, replica);
         Ok(())
+    }
+
+    /// Makes the folders of some new logs, then again later: five thousand new partitions hold up nobody's answer. Apache
+    /// Kafka's broker makes them after the answer as well, when it has read of them in the metadata.
+    pub(super) fn make_folders(&mut self) {
+        let some = self.folderless.len().min(FOLDERS_AT_A_TIME);
+        for (key, id) in self.folderless.drain(..some) {
+            let partition = self.topics.partition_mut(key.0, key.1);
+            if let Some(replica) = partition.and_then(|partition| partition.logs.get_mut(&id))
+                && let Err(error) = replica.log.make_folder()
+            {
+                tracing::warn!(%error, "a new log has no folder yet");
+            }
+        }
+        if !self.folderless.is_empty() {
+            self.timers.set(self.now_ms + 1, Timer::Folders);
+        }
     }
 
     /// Partitions without a leader get one, where one may lead.

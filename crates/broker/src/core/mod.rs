@@ -38,7 +38,7 @@ pub(crate) mod timers;
 pub(crate) mod topics;
 pub(crate) mod transactions;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use kafka_protocol::ResponseError;
@@ -180,6 +180,8 @@ pub(crate) struct Core {
     /// Partitions whose followers, ISR or high watermark may have to move.
     unsettled: Vec<Key>,
     balance_is_watched: bool,
+    /// New logs whose folders are to be made: partitions, and the broker of each.
+    folderless: VecDeque<(Key, i32)>,
     pub(crate) timers: Timers,
     pub(crate) quotas: quotas::Quotas,
     pub(crate) scram: scram::ScramCredentials,
@@ -197,6 +199,8 @@ pub(crate) struct Core {
 
 /// How often retention and expiry are looked at, in lab time.
 const HOUSEKEEPING_MS: i64 = 60_000;
+/// When they are looked at first, as Kafka's `log.initial.task.delay.ms`.
+const FIRST_HOUSEKEEPING_MS: i64 = 30_000;
 
 impl Core {
     /// An empty cluster; [`restore`](admin) fills it from the journal.
@@ -220,6 +224,7 @@ impl Core {
             produces: ParkedProduces::default(),
             unsettled: Vec::new(),
             balance_is_watched: false,
+            folderless: VecDeque::new(),
             timers: Timers::default(),
             quotas: quotas::Quotas::default(),
             scram: scram::ScramCredentials::default(),
@@ -321,6 +326,7 @@ impl Core {
         match timer {
             Timer::Fetch(request) => self.finish_fetch(request),
             Timer::Housekeeping => self.housekeeping(),
+            Timer::Folders => self.make_folders(),
             Timer::Clean => self.clean_logs(),
             Timer::Flush => self.flush_logs(),
             Timer::Produce(request) => self.finish_produce(request),
@@ -333,6 +339,12 @@ impl Core {
             Timer::TransactionalIds => self.expire_transactional_ids(),
             Timer::Group { group, wake } => self.wake_group(&group, &wake),
         }
+    }
+
+    /// Retention and expiry come when the cluster has been up for a while: its start waits for no disk.
+    pub(crate) fn keep_house_later(&mut self) {
+        self.timers
+            .set(self.now_ms + FIRST_HOUSEKEEPING_MS, Timer::Housekeeping);
     }
 
     /// Retention and expiry, then again later.

@@ -73,6 +73,10 @@ pub(crate) trait ReplicaLog: Send {
     fn active_producers(&self) -> Vec<ActiveProducer>;
     /// Flushes and closes for a clean shutdown.
     fn close(&mut self) -> Result<(), LogError>;
+    /// Is its folder there; a new log's comes with its first record at the latest.
+    fn has_folder(&self) -> bool;
+    /// Makes the folder, where it isn't there.
+    fn make_folder(&mut self) -> Result<(), LogError>;
     /// The offset up to which everything is on the disk.
     fn recovery_point(&self) -> i64;
     /// Removes the log.

@@ -4,6 +4,8 @@
 //! every follower that is there copy what it lacks, before any answer leaves the core. What a follower of Apache Kafka
 //! does some milliseconds later, it does at once; a broker whose replication is paused does not, and falls behind.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use super::standing::{Election, Standing};
@@ -366,8 +368,14 @@ impl super::Core {
             .copied()
             .filter(|id| !before.replicas.contains(id))
             .collect();
+        let name = self
+            .topics
+            .name_of(key.0)
+            .cloned()
+            .unwrap_or_else(|| Arc::from(""));
         for id in added {
-            if let Err(refusal) = self.open_replica(key, id) {
+            let config = self.log_config_of(&name);
+            if let Err(refusal) = self.open_replica(key, id, config) {
                 tracing::warn!(?refusal, broker = id, "a new replica can't be opened");
             }
         }

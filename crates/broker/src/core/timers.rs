@@ -17,6 +17,8 @@ pub(crate) enum Timer {
     Group { group: String, wake: Wake },
     /// Retention, expiry of offsets and producers.
     Housekeeping,
+    /// New logs may want their folders.
+    Folders,
     /// Compaction.
     Clean,
     /// `flush.ms` of some topic may be over.

@@ -139,7 +139,10 @@ impl LogDir {
             meta.node_id,
             id_text(meta.directory_id)
         );
-        self.replace(META_PROPERTIES, &text)?;
+        let path = self.path.join(META_PROPERTIES);
+        // Not forced to the disk, so that the first start waits for none: one that the machine's crash empties is
+        // written again.
+        replace(&path, text.as_bytes(), false).map_err(LogError::io("write", &path))?;
         self.meta = Some(meta);
         Ok(())
     }
@@ -159,7 +162,8 @@ impl LogDir {
         self.high_watermarks.get(&(topic.to_owned(), partition)).copied()
     }
 
-    /// Opens a partition's log, or creates it.
+    /// Opens a partition's log, or creates it; the folder of a new one is made with
+    /// [`make_folder`](PartitionLog::make_folder) or with its first record.
     pub fn open_partition(
         &self,
         topic: &str,
@@ -175,7 +179,7 @@ impl LogDir {
             log_start: self.log_starts.get(&key).copied().unwrap_or(0),
         };
         let dir = self.path.join(format!("{topic}-{partition}"));
-        let mut log = PartitionLog::open(&dir, topic_id, &self.files, config, known, now_ms)?;
+        let mut log = PartitionLog::open_or_plan(&dir, topic_id, &self.files, config, known, now_ms)?;
         log.set_cleaned_to(self.cleaned.get(&key).copied().unwrap_or(0));
         Ok(log)
     }
@@ -297,6 +301,7 @@ fn parse_folder_name(name: &str) -> Option<(&str, i32)> {
 
 fn read_meta(path: &Path) -> Result<Option<MetaProperties>, LogError> {
     let text = match std::fs::read_to_string(path) {
+        Ok(text) if text.is_empty() => return Ok(None),
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(LogError::io("read", path)(error)),

@@ -164,6 +164,7 @@ impl PartitionLog {
     }
 
     fn end_at(&mut self, end: i64) -> Result<(), LogError> {
+        self.make_folder()?;
         self.end_offset = end;
         self.log_start = self.log_start.min(end);
         self.recovery_point = self.recovery_point.min(end);
@@ -231,7 +232,7 @@ impl PartitionLog {
             });
         }
         if self.end_offset == 0 {
-            return Ok(());
+            return self.make_folder();
         }
         if let Some(active) = self.segments.last_mut() {
             active.finish(&self.place)?;
@@ -240,11 +241,13 @@ impl PartitionLog {
         snapshot::write(&self.place, self.end_offset, &self.producers, self.is_strict())
     }
 
-    /// Takes the folder out of the log dir at once; removing what is in it can wait.
-    pub fn delete(self) -> Result<DeletedFolder, LogError> {
+    /// Takes the folder out of the log dir at once; removing what is in it can wait. None where it has no folder yet.
+    pub fn delete(self) -> Result<Option<DeletedFolder>, LogError> {
         for segment in &self.segments {
             segment.close_files(&self.place);
         }
-        DeletedFolder::take(&self.place.dir)
+        self.has_folder
+            .then(|| DeletedFolder::take(&self.place.dir))
+            .transpose()
     }
 }

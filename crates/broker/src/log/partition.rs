@@ -61,6 +61,8 @@ pub struct PartitionLog {
     pub(super) epochs: LeaderEpochs,
     pub(super) producers: ProducerStates,
     pub(super) verifications: Verifications,
+    /// The folder is there; that of a new log may come later.
+    pub(super) has_folder: bool,
     /// `partition.metadata` is there; it is written with the first batch, as Kafka does.
     pub(super) has_metadata: bool,
     pub(super) unflushed_records: u64,
@@ -339,8 +341,27 @@ impl PartitionLog {
         Ok(())
     }
 
+    /// Is its folder there.
+    pub fn has_folder(&self) -> bool {
+        self.has_folder
+    }
+
+    /// Makes the folder of a new log, where that was left for later.
+    ///
+    /// # Errors
+    /// It can't be made; something else of this name is one reason.
+    pub fn make_folder(&mut self) -> Result<(), LogError> {
+        if !self.has_folder {
+            let dir = &self.place.dir;
+            std::fs::create_dir(dir).map_err(LogError::io("create", dir))?;
+            self.has_folder = true;
+        }
+        Ok(())
+    }
+
     fn write_metadata(&mut self) -> Result<(), LogError> {
         if !self.has_metadata {
+            self.make_folder()?;
             let path = self.place.dir.join(PARTITION_METADATA);
             let text = partition_metadata(self.topic_id);
             replace(&path, text.as_bytes(), self.is_strict()).map_err(LogError::io("write", &path))?;
@@ -349,7 +370,8 @@ impl PartitionLog {
         Ok(())
     }
 
-    pub(super) fn write_epochs(&self) -> Result<(), LogError> {
+    pub(super) fn write_epochs(&mut self) -> Result<(), LogError> {
+        self.make_folder()?;
         let path = self.place.dir.join(LEADER_EPOCHS);
         replace(&path, self.epochs.to_text().as_bytes(), self.is_strict())
             .map_err(LogError::io("write", &path))

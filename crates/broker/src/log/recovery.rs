@@ -47,15 +47,26 @@ impl PartitionLog {
         known: Known,
         now_ms: i64,
     ) -> Result<Self, LogError> {
+        let mut log = Self::open_or_plan(dir, topic_id, files, config, known, now_ms)?;
+        log.make_folder()?;
+        Ok(log)
+    }
+
+    /// Opens the log in `dir`; the folder of a new one comes with [`make_folder`](Self::make_folder) or with its first
+    /// record.
+    pub(super) fn open_or_plan(
+        dir: &Path,
+        topic_id: Uuid,
+        files: &Arc<FileCache>,
+        config: LogConfig,
+        known: Known,
+        now_ms: i64,
+    ) -> Result<Self, LogError> {
         let place = Place {
             dir: dir.into(),
             files: Arc::clone(files),
         };
-        let created = match std::fs::create_dir(dir) {
-            Ok(()) => true,
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => false,
-            Err(error) => return Err(LogError::io("create", dir)(error)),
-        };
+        let has_folder = dir.try_exists().map_err(LogError::io("look at", dir))?;
         let first = Segment::new(&place, known.log_start, now_ms);
         let mut log = Self {
             place,
@@ -68,13 +79,14 @@ impl PartitionLog {
             epochs: LeaderEpochs::default(),
             producers: ProducerStates::default(),
             verifications: Verifications::default(),
+            has_folder,
             has_metadata: false,
             unflushed_records: 0,
             unflushed_since_ms: None,
             cleaned_to: 0,
             offline: false,
         };
-        if !created {
+        if has_folder {
             log.load(known, now_ms)?;
         }
         Ok(log)

@@ -10,11 +10,11 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{ApiKey, RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
 
+use super::Shared;
 use super::frame::{self, FrameError};
 use super::outgoing::{Outgoing, Stretches};
-use super::{Envelope, Shared, Waiting};
+use super::owner::Gone;
 use crate::api::faulty::Faulty;
 use crate::api::shape::{self, Malformed};
 use crate::api::{self, Api, Aside, Message, Response, Unwritable};
@@ -148,17 +148,9 @@ async fn answer(
         client_id: header.client_id.as_deref().unwrap_or_default().into(),
         host: host.clone(),
     };
-    let (sender, receiver) = oneshot::channel();
-    let envelope = Envelope {
-        reply: Some((caller.request, Waiting::Client(sender))),
-        event: Event::Request { caller, api, body },
-    };
-    shared
-        .events
-        .send(envelope)
-        .await
-        .map_err(|_| ConnectionError::Ending)?;
-    let response = receiver.await.map_err(|_| ConnectionError::Ending)?;
+    let request = caller.request;
+    let asked = shared.owner.ask(request, Event::Request { caller, api, body });
+    let response = asked.await.map_err(|Gone| ConnectionError::Ending)?;
     if answer_is_lost {
         return Err(ConnectionError::Fault);
     }

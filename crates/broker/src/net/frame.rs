@@ -22,10 +22,13 @@ pub(crate) enum FrameError {
 
 /// Room that is kept for the next small requests.
 const ROOM: usize = 4096;
+/// Room that a length is believed for at a time: a request of the usual size is read in one go, and who claims more
+/// sends it first.
+const BELIEVED: usize = 256 << 10;
 /// A buffer that one large request has left behind is given back.
 const KEEP: usize = 256 << 10;
 
-/// Reads the next frame. Room grows with what arrives, not with what a length claims.
+/// Reads the next frame. Beyond [`BELIEVED`], room grows with what arrives, not with what a length claims.
 pub(crate) async fn read(
     stream: &mut (impl AsyncRead + Unpin),
     buf: &mut BytesMut,
@@ -38,7 +41,7 @@ pub(crate) async fn read(
         if buf.is_empty() && buf.capacity() > KEEP {
             *buf = BytesMut::new();
         }
-        buf.reserve(ROOM.max(buf.len().min(1 << 20)));
+        buf.reserve(missing(buf).clamp(ROOM, BELIEVED.max(buf.len().min(1 << 20))));
         if stream.read_buf(buf).await? == 0 {
             return Err(if buf.is_empty() {
                 FrameError::Closed
@@ -47,6 +50,12 @@ pub(crate) async fn read(
             });
         }
     }
+}
+
+/// How many bytes the frame that has begun to arrive still lacks, by its own account.
+fn missing(buf: &[u8]) -> usize {
+    let claimed = buf.first_chunk::<4>().map_or(0, |head| i32::from_be_bytes(*head));
+    (4 + usize::try_from(claimed).unwrap_or(0)).saturating_sub(buf.len())
 }
 
 /// The first frame of what has arrived, or nothing while it is incomplete.
@@ -81,6 +90,14 @@ mod tests {
         let mut buf = BytesMut::from(&whole[..]);
         assert_eq!(take(&mut buf, 100).unwrap().unwrap().len(), 8);
         assert_eq!(&buf[..], [1]);
+    }
+
+    #[test]
+    fn room_is_made_for_what_a_frame_lacks() {
+        assert_eq!(missing(&[]), 4);
+        assert_eq!(missing(&100i32.to_be_bytes()), 100);
+        assert_eq!(missing(&[&100i32.to_be_bytes()[..], &[0; 60]].concat()), 40);
+        assert_eq!(missing(&(-1i32).to_be_bytes()), 0);
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub(crate) use connection::Limits;
 #[cfg(any(test, fuzzing))]
 pub(crate) use connection::{Opened, open_request};
 pub(crate) use outgoing::Stretches;
-pub(crate) use owner::{Envelope, Waiting, run};
+pub(crate) use owner::{Envelope, Owner, Waiting, run};
 
 use crate::clock::LabClock;
 use crate::core::ports::SharedRules;
@@ -31,7 +31,7 @@ pub(crate) const QUEUE: usize = 1024;
 
 /// What every connection of the cluster shares.
 pub(crate) struct Shared {
-    pub(crate) events: tokio::sync::mpsc::Sender<Envelope>,
+    pub(crate) owner: Owner,
     pub(crate) next_request: AtomicU64,
     pub(crate) clock: LabClock,
     pub(crate) rules: SharedRules,

@@ -1,5 +1,6 @@
 //! Several brokers without a socket or a clock: the core on real logs in a temporary folder.
 
+mod folders;
 mod groups;
 mod moving;
 mod replication;

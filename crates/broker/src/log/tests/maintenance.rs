@@ -298,7 +298,7 @@ fn a_log_dir_remembers_a_clean_stop_and_nothing_else() {
         (log.start_offset(), log.end_offset(), log.recovery_point()),
         (2, 3, 3)
     );
-    let deleted = log.delete().unwrap();
+    let deleted = log.delete().unwrap().unwrap();
     drop(dir);
 
     let dir = open();
