@@ -4,14 +4,19 @@
 
 #![allow(missing_docs, reason = "a program")]
 #![allow(clippy::unwrap_used, reason = "a measurement that can't go on ends")]
+#![allow(
+    unsafe_code,
+    reason = "librdkafka's call for many records at a time has no safe wrapper"
+)]
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use rdkafka::bindings as rd;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use rdkafka::{ClientConfig, Message};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use rdkafka::{ClientConfig, ClientContext, Message, Offset, TopicPartitionList};
 use serde_json::{Value, json};
 
 const LONG: Duration = Duration::from_secs(120);
@@ -46,26 +51,51 @@ fn client(cluster: &str) -> ClientConfig {
     config
 }
 
-fn producer(cluster: &str, linger_ms: &str) -> BaseProducer {
+/// Counts the records that did not arrive.
+#[derive(Default)]
+struct Lost(AtomicU64);
+
+impl ClientContext for Lost {}
+
+impl ProducerContext for Lost {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        self.0.fetch_add(u64::from(result.is_err()), Ordering::Relaxed);
+    }
+}
+
+fn producer(cluster: &str, linger_ms: &str) -> BaseProducer<Lost> {
     client(cluster)
         .set("acks", "all")
         .set("linger.ms", linger_ms)
         .set("queue.buffering.max.messages", "1000000")
-        .create()
+        // A report of every success costs the client as much as sending does.
+        .set("delivery.report.only.error", "true")
+        .create_with_context(Lost::default())
         .unwrap()
 }
 
-fn consumer(cluster: &str, topic: &str, reset: &str) -> BaseConsumer {
+fn flush(producer: &BaseProducer<Lost>) {
+    producer.flush(LONG).unwrap();
+    assert_eq!(
+        producer.context().0.load(Ordering::Relaxed),
+        0,
+        "every record arrives"
+    );
+}
+
+fn consumer(cluster: &str) -> BaseConsumer {
     let group = format!("load-{}-{}", std::process::id(), now_us());
-    let consumer: BaseConsumer = client(cluster)
+    client(cluster)
         .set("group.id", group)
-        .set("auto.offset.reset", reset)
+        .set("auto.offset.reset", "latest")
         .set("enable.auto.commit", "false")
         .set("fetch.wait.max.ms", "100")
+        // With a full queue the client else asks for nothing during a whole second, of its own accord.
+        .set("fetch.queue.backoff.ms", "0")
         .create()
-        .unwrap();
-    consumer.subscribe(&[topic]).unwrap();
-    consumer
+        .unwrap()
 }
 
 fn now_us() -> u64 {
@@ -76,7 +106,7 @@ fn rate(records: u64, began: Instant) -> Value {
     json!({ "records_per_second": records as f64 / began.elapsed().as_secs_f64() })
 }
 
-fn send(producer: &BaseProducer, topic: &str, payload: &[u8]) {
+fn send(producer: &BaseProducer<Lost>, topic: &str, payload: &[u8]) {
     let mut record = BaseRecord::<(), [u8]>::to(topic).payload(payload);
     while let Err((error, back)) = producer.send(record) {
         assert_eq!(
@@ -99,30 +129,49 @@ fn produce(cluster: &str, topic: &str, records: u64) -> Value {
             producer.poll(Duration::ZERO);
         }
     }
-    producer.flush(LONG).unwrap();
+    flush(&producer);
     rate(records, began)
 }
 
 fn consume(cluster: &str, topic: &str, records: u64) -> Value {
-    let consumer = consumer(cluster, topic, "earliest");
+    const AT_A_TIME: usize = 10_000;
+    let consumer = consumer(cluster);
+    let metadata = consumer.fetch_metadata(Some(topic), LONG).unwrap();
+    let mut all = TopicPartitionList::new();
+    for partition in metadata.topics()[0].partitions() {
+        all.add_partition_offset(topic, partition.id(), Offset::Beginning)
+            .unwrap();
+    }
+    consumer.assign(&all).unwrap();
+    let mut batch = vec![std::ptr::null_mut(); AT_A_TIME];
     let mut began = None;
-    let mut left = records;
-    while left > 0 {
-        if consumer
-            .poll(Duration::from_secs(1))
-            .is_some_and(|record| record.is_ok())
-        {
-            // Joining the group is not what is measured.
-            began.get_or_insert_with(Instant::now);
-            left -= 1;
+    let mut got = 0;
+    // SAFETY: the consumer lives until the queue is given back; `batch` has room for as many records as it is asked for,
+    // and each of those that came is looked at once and given back.
+    unsafe {
+        let queue = rd::rd_kafka_queue_get_consumer(consumer.client().native_ptr());
+        while got < records {
+            let came = rd::rd_kafka_consume_batch_queue(queue, 20, batch.as_mut_ptr(), AT_A_TIME);
+            let came = usize::try_from(came).unwrap();
+            if came > 0 {
+                // Finding the partitions is not what is measured.
+                began.get_or_insert_with(Instant::now);
+            }
+            for record in &batch[..came] {
+                let is_record = (**record).err == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+                got += u64::from(is_record && (**record).len == RECORD_BYTES);
+                rd::rd_kafka_message_destroy(*record);
+            }
         }
+        rd::rd_kafka_queue_destroy(queue);
     }
     rate(records, began.unwrap_or_else(Instant::now))
 }
 
 /// Each record carries when it was sent; what counts is when a consumer has it.
 fn latency(cluster: &str, topic: &str, per_second: u64, seconds: u64) -> Value {
-    let consumer = consumer(cluster, topic, "latest");
+    let consumer = consumer(cluster);
+    consumer.subscribe(&[topic]).unwrap();
     let producer = producer(cluster, "0");
     let done = AtomicBool::new(false);
     let mut took: Vec<u64> = Vec::new();
@@ -153,7 +202,7 @@ fn latency(cluster: &str, topic: &str, per_second: u64, seconds: u64) -> Value {
             }
             producer.poll(Duration::from_micros(500));
         }
-        producer.flush(LONG).unwrap();
+        flush(&producer);
         std::thread::park_timeout(Duration::from_millis(500));
         done.store(true, Ordering::Relaxed);
         took = reader.join().unwrap();
