@@ -23,6 +23,8 @@ pub(super) struct World {
     /// The topic of all histories.
     pub(super) topic_id: uuid::Uuid,
     values: u64,
+    /// Requests that the network has kept, with their partition and version.
+    late: Vec<(i32, i16, ProduceRequest)>,
     /// Is everything that happens told.
     told: bool,
 }
@@ -39,6 +41,7 @@ impl World {
             model: Model::default(),
             rng,
             values: 0,
+            late: Vec::new(),
             told: std::env::var_os("HISTORY").is_some(),
         }
     }
@@ -78,6 +81,25 @@ impl World {
         }
         let answer = self.sim.ask(broker, version, request);
         answer.filter(|_| chance >= 8)
+    }
+
+    /// The network has taken a produce, and may deliver it when its producer has long gone on.
+    fn keep(&mut self, partition: i32, version: i16, request: ProduceRequest) {
+        self.late.push((partition, version, request));
+    }
+
+    /// One of the requests that were kept arrives; nobody waits for its answer any more.
+    pub(super) fn deliver_late(&mut self) {
+        if self.late.is_empty() {
+            return;
+        }
+        let at = self.rng.random_range(0..self.late.len());
+        let (partition, version, request) = self.late.remove(at);
+        let leader = self.leader(partition);
+        self.tell(|| format!("a produce to {partition} arrives late, at {leader:?}"));
+        if let Some(leader) = leader {
+            self.sim.send(leader, version, &request);
+        }
     }
 
     /// Who leads a partition now.
@@ -155,6 +177,8 @@ pub(super) struct Lane {
     open: VecDeque<Open>,
     /// Batches that it may have in flight.
     in_flight: usize,
+    /// Its first batch is acknowledged.
+    known: bool,
 }
 
 impl Lane {
@@ -164,6 +188,7 @@ impl Lane {
             partition,
             in_flight,
             idempotent: true,
+            known: false,
             who: None,
             sequence: 0,
             open: VecDeque::new(),
@@ -199,7 +224,10 @@ impl Lane {
             return Ok(());
         };
         self.hear(world)?;
-        if new && self.open.len() < self.in_flight {
+        // A partition takes any first sequence from a producer that it doesn't know, here as in Kafka: nothing goes after the
+        // first batch before that is acknowledged.
+        let in_flight = if self.known { self.in_flight } else { 1 };
+        if new && self.open.len() < in_flight {
             let values = world.new_values();
             for value in &values {
                 world.model.send(value, &self.name, self.partition, None);
@@ -233,6 +261,7 @@ impl Lane {
             match answer {
                 Some((code, base)) if code == 0 || code == ResponseError::DuplicateSequenceNumber.code() => {
                     acknowledge(&mut world.model, &first.values, base);
+                    self.known = true;
                     self.open.pop_front();
                 }
                 Some((code, _)) if !passes(code) => {
@@ -257,25 +286,30 @@ impl Lane {
         let Some(leader) = world.leader(self.partition) else {
             return;
         };
-        for open in &mut self.open {
-            if open.ticket.is_none() && world.rng.random_range(0..100) >= 4 {
-                let request = wire::produce(self.partition, None, open.batch.clone());
-                world.tell(|| {
-                    format!(
-                        "{} sends {} {:?} to {leader}",
-                        self.name, open.sequence, open.values
-                    )
-                });
-                if open.sent && !self.idempotent {
-                    for value in &open.values {
-                        world.model.may_double(value);
-                    }
+        for open in self.open.iter_mut().filter(|open| open.ticket.is_none()) {
+            let request = wire::produce(self.partition, None, open.batch.clone());
+            let lost = world.rng.random_range(0..100) < 4;
+            world.tell(|| {
+                format!(
+                    "{} sends {} {:?} to {leader}, lost: {lost}",
+                    self.name, open.sequence, open.values
+                )
+            });
+            if lost {
+                // What comes after it is not, where several are in flight.
+                open.ticket = Some(world.sim.lose());
+                if self.idempotent {
+                    world.keep(self.partition, 11, request);
                 }
-                open.sent = true;
-                open.ticket = Some(world.sim.send(leader, 11, &request));
-            } else if open.ticket.is_none() {
-                return;
+                continue;
             }
+            if open.sent && !self.idempotent {
+                for value in &open.values {
+                    world.model.may_double(value);
+                }
+            }
+            open.sent = true;
+            open.ticket = Some(world.sim.send(leader, 11, &request));
         }
     }
 }
@@ -335,6 +369,9 @@ impl Transactional {
 
     /// One step: a request and what follows from its answer.
     pub(super) fn act(&mut self, world: &mut World) {
+        if world.rng.random_range(0..100) < 2 {
+            self.die(world);
+        }
         self.phase = match std::mem::replace(&mut self.phase, Phase::Init) {
             Phase::Init => self.init(world),
             Phase::Ready => {
@@ -372,6 +409,19 @@ impl Transactional {
                 offset,
             } => self.end(world, transaction, commit, offset),
         };
+    }
+
+    /// The producer ends in the middle of what it does, and another one starts; a batch of the first may still be on its way.
+    fn die(&mut self, world: &mut World) {
+        world.tell(|| format!("{} is another one", self.name));
+        if let Phase::Open {
+            batch: Some((partition, _, batch)),
+            ..
+        } = std::mem::replace(&mut self.phase, Phase::Init)
+        {
+            let request = wire::produce(partition, Some(&self.name), batch);
+            world.keep(partition, if self.modern { 12 } else { 11 }, request);
+        }
     }
 
     fn init(&mut self, world: &mut World) -> Phase {
@@ -484,7 +534,12 @@ impl Transactional {
         let request = wire::produce(partition, Some(&self.name), batch.clone());
         let version = if self.modern { 12 } else { 11 };
         let leader = world.leader(partition);
-        let answer = leader.and_then(|leader| world.ask(leader, version, &request));
+        let answer = if world.rng.random_range(0..100) < 4 {
+            world.keep(partition, version, request);
+            None
+        } else {
+            leader.and_then(|leader| world.ask(leader, version, &request))
+        };
         let answer = answer.map(|answer| produced(&answer));
         world.tell(|| {
             format!(

@@ -299,6 +299,16 @@ impl Sim {
         ticket
     }
 
+    /// A request that never arrives.
+    pub(super) fn lose<R>(&mut self) -> Ticket<R> {
+        self.next_request += 1;
+        Ticket {
+            id: self.next_request - 1,
+            version: 0,
+            answer: PhantomData,
+        }
+    }
+
     /// What has become of a request.
     pub(super) fn fate<R: Request>(&mut self, ticket: &Ticket<R>) -> Fate<R::Response> {
         match self.answers.remove(&ticket.id) {
