@@ -295,7 +295,7 @@ impl History {
 }
 
 /// How many histories a test run plays without being told.
-const HISTORIES: u64 = 200;
+const HISTORIES: u64 = 250;
 
 #[test]
 fn what_was_acknowledged_holds_in_random_histories() {
