@@ -79,7 +79,16 @@ impl Lab {
     }
 
     fn up(&mut self) {
-        let flags = ["up", "--backend", "embedded", "--brokers", "3", "--port", "0", "--json"];
+        let flags = [
+            "up",
+            "--backend",
+            "embedded",
+            "--brokers",
+            "3",
+            "--port",
+            "0",
+            "--json",
+        ];
         let again = ["up", "--json"];
         let said = self.ok(if self.bootstrap.is_empty() { &flags } else { &again });
         let status: Value = serde_json::from_slice(&said).unwrap();
@@ -190,11 +199,16 @@ type Client = ThreadedProducer<Acknowledged>;
 
 fn producer(shared: &Arc<Shared>, settings: &[(&str, &str)]) -> Client {
     let mut config = shared.config();
-    config.set("acks", "all").set("enable.idempotence", "true").set("linger.ms", "1");
+    config
+        .set("acks", "all")
+        .set("enable.idempotence", "true")
+        .set("linger.ms", "1");
     for (name, value) in settings {
         config.set(*name, *value);
     }
-    config.create_with_context(Acknowledged(Arc::clone(shared))).unwrap()
+    config
+        .create_with_context(Acknowledged(Arc::clone(shared)))
+        .unwrap()
 }
 
 /// An idempotent producer on all partitions, a lane each, until it is over. `in_flight`: requests at once.
@@ -210,9 +224,15 @@ fn produce(shared: &Arc<Shared>, name: &str, in_flight: &str) {
         if client.in_flight_count() < 30 {
             let partition = (sent % 3) as i32;
             let value = shared.new_value();
-            shared.model().send(&value, &format!("{name}-{partition}"), partition, None);
+            shared
+                .model()
+                .send(&value, &format!("{name}-{partition}"), partition, None);
             client
-                .send(BaseRecord::<(), str>::to(TOPIC).partition(partition).payload(&value))
+                .send(
+                    BaseRecord::<(), str>::to(TOPIC)
+                        .partition(partition)
+                        .payload(&value),
+                )
                 .unwrap_or_else(|(error, _)| panic!("{name}: {error}"));
             sent += 1;
         } else {
@@ -295,7 +315,9 @@ fn transaction(
         let value = shared.new_value();
         let lane = format!("transactional-{partition}");
         shared.model().send(&value, &lane, partition, Some(transaction));
-        let record = BaseRecord::<(), str>::to(TOPIC).partition(partition).payload(&value);
+        let record = BaseRecord::<(), str>::to(TOPIC)
+            .partition(partition)
+            .payload(&value);
         client.send(record).map_err(|(error, _)| after(&error))?;
     }
     let with_offset = rng.random_bool(0.4);
@@ -305,7 +327,9 @@ fn transaction(
         model.offset_in(TRANSACTIONS, offset, transaction);
         drop(model);
         let mut offsets = TopicPartitionList::new();
-        offsets.add_partition_offset(TOPIC, 0, Offset::Offset(offset)).unwrap();
+        offsets
+            .add_partition_offset(TOPIC, 0, Offset::Offset(offset))
+            .unwrap();
         let group = consumer.group_metadata().unwrap();
         insist(|| client.send_offsets_to_transaction(&offsets, &group, CALL))?;
     }
@@ -339,7 +363,9 @@ fn consume(shared: &Arc<Shared>, protocol: &str, mut rng: StdRng) {
             let next = offset + 1;
             shared.model().committing(RIDERS, partition, next);
             let mut offsets = TopicPartitionList::new();
-            offsets.add_partition_offset(TOPIC, partition, Offset::Offset(next)).unwrap();
+            offsets
+                .add_partition_offset(TOPIC, partition, Offset::Offset(next))
+                .unwrap();
             if consumer.commit(&offsets, CommitMode::Sync).is_ok() {
                 shared.model().committed(RIDERS, partition, next);
                 shared.count();
@@ -350,11 +376,17 @@ fn consume(shared: &Arc<Shared>, protocol: &str, mut rng: StdRng) {
 
 /// A consumer at the beginning of all partitions.
 fn reader(shared: &Arc<Shared>, committed: bool) -> BaseConsumer {
-    let isolation = if committed { "read_committed" } else { "read_uncommitted" };
+    let isolation = if committed {
+        "read_committed"
+    } else {
+        "read_uncommitted"
+    };
     let consumer = shared.consumer("reader", &[("isolation.level", isolation)]);
     let mut partitions = TopicPartitionList::new();
     for partition in 0..PARTITIONS {
-        partitions.add_partition_offset(TOPIC, partition, Offset::Beginning).unwrap();
+        partitions
+            .add_partition_offset(TOPIC, partition, Offset::Beginning)
+            .unwrap();
     }
     consumer.assign(&partitions).unwrap();
     consumer
@@ -367,8 +399,15 @@ fn read(shared: &Arc<Shared>, committed: bool) -> BTreeMap<i32, Records> {
     let mut found: BTreeMap<i32, Records> = BTreeMap::new();
     let mut ended = BTreeSet::new();
     let deadline = Instant::now() + PATIENCE;
-    while if to_the_end { ended.len() < PARTITIONS as usize } else { !shared.is_over() } {
-        assert!(!to_the_end || Instant::now() < deadline, "{ended:?} alone can be read to the end");
+    while if to_the_end {
+        ended.len() < PARTITIONS as usize
+    } else {
+        !shared.is_over()
+    } {
+        assert!(
+            !to_the_end || Instant::now() < deadline,
+            "{ended:?} alone can be read to the end"
+        );
         match consumer.poll(MOMENT) {
             Some(Ok(message)) => {
                 let value = String::from_utf8_lossy(message.payload().unwrap_or_default()).into_owned();
@@ -389,10 +428,15 @@ fn wait_for_transactions(shared: &Arc<Shared>) {
     let deadline = Instant::now() + PATIENCE;
     for partition in 0..PARTITIONS {
         loop {
-            let ends = readers.each_ref().map(|reader| reader.fetch_watermarks(TOPIC, partition, CALL));
+            let ends = readers
+                .each_ref()
+                .map(|reader| reader.fetch_watermarks(TOPIC, partition, CALL));
             match ends {
                 [Ok((_, end)), Ok((_, stable))] if end == stable => break,
-                other => assert!(Instant::now() < deadline, "a transaction hangs in {partition}: {other:?}"),
+                other => assert!(
+                    Instant::now() < deadline,
+                    "a transaction hangs in {partition}: {other:?}"
+                ),
             }
             let _ = readers[0].poll(MOMENT);
         }
@@ -479,7 +523,11 @@ fn real_clients_lose_nothing_when_the_lab_is_killed() {
     // whole process is killed, and no single broker is stopped.
     let whole_only = rng.random_bool(0.4);
     let in_flight = if whole_only { "5" } else { "1" };
-    let protocol = if rng.random_bool(0.5) { "classic" } else { "consumer" };
+    let protocol = if rng.random_bool(0.5) {
+        "classic"
+    } else {
+        "consumer"
+    };
     println!("in flight: {in_flight}, group protocol: {protocol}");
     let in_time = std::thread::scope(|scope| {
         let shared = &shared;
@@ -508,10 +556,16 @@ fn real_clients_lose_nothing_when_the_lab_is_killed() {
     wait_for_transactions(&shared);
     let [all, committed] = [false, true].map(|committed| read(&shared, committed));
     for (partition, records) in in_time[0].iter() {
-        assert!(all[partition].starts_with(records), "{seed}: a reader was given other records");
+        assert!(
+            all[partition].starts_with(records),
+            "{seed}: a reader was given other records"
+        );
     }
     for (partition, records) in in_time[1].iter() {
-        assert!(committed[partition].starts_with(records), "{seed}: a reader was given other records");
+        assert!(
+            committed[partition].starts_with(records),
+            "{seed}: a reader was given other records"
+        );
     }
     check_commits(&shared, RIDERS);
     check_commits(&shared, TRANSACTIONS);

@@ -14,6 +14,8 @@ use crate::problem::{Exit, Outcome, Problem};
 
 /// Answers that come from the process's memory.
 const QUICK: Duration = Duration::from_secs(5);
+/// How long a process that was killed may take to be gone.
+const DYING: Duration = Duration::from_secs(3);
 /// Answers that wait for the cluster: a job's start, a broker's end.
 const SLOW: Duration = Duration::from_secs(60);
 
@@ -91,8 +93,11 @@ impl LabClient {
         }
         match answer.and_then(Answer::value) {
             Ok(info) => client.info = info,
-            // It ended between the two looks.
-            Err(_) if !client.files.process_lives() => return Ok(None),
+            // It ended between the two looks; or it is being killed: then its port is closed before its lock is free.
+            Err(_) if client.files.process_ends_within(DYING) => {
+                client.files.retract_dead();
+                return Ok(None);
+            }
             Err(problem) => return Err(silent(problem.what)),
         }
         Ok(Some(client))
@@ -203,22 +208,20 @@ impl LabClient {
     pub fn down(&self) -> Outcome<()> {
         self.call("POST", "/down", Some(&()), QUICK)?.value::<()>()?;
         // The process holds this lock until its very end.
-        let files = self.files.clone();
-        let (ended, end) = std::sync::mpsc::channel();
-        std::thread::spawn(move || drop(ended.send(files.lock_for_process().map(drop))));
-        end.recv_timeout(SLOW).unwrap_or_else(|_| {
-            Err(Problem::new(format!(
-                "the lab's process {} is still stopping after {} s",
-                self.info.pid,
-                SLOW.as_secs()
-            ))
-            .next(format!(
-                "look at {}, or `kill {}`",
-                self.files.log().display(),
-                self.info.pid
-            ))
-            .exit(Exit::NoLab))
-        })
+        if self.files.process_ends_within(SLOW) {
+            return Ok(());
+        }
+        Err(Problem::new(format!(
+            "the lab's process {} is still stopping after {} s",
+            self.info.pid,
+            SLOW.as_secs()
+        ))
+        .next(format!(
+            "look at {}, or `kill {}`",
+            self.files.log().display(),
+            self.info.pid
+        ))
+        .exit(Exit::NoLab))
     }
 
     /// The token's file is not as the process wrote it.

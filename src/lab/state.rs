@@ -7,6 +7,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -180,6 +181,20 @@ impl LabFiles {
         matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
     }
 
+    /// Waits for the end of the lab's process; says whether it has come. True where none runs.
+    pub(super) fn process_ends_within(&self, limit: Duration) -> bool {
+        let files = self.clone();
+        let (ended, end) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            if let Ok(file) = File::open(files.0.join("process.lock")) {
+                // What can't be locked for another reason than its holder says nothing about a process.
+                let _ = file.lock_shared();
+            }
+            let _ = ended.send(());
+        });
+        end.recv_timeout(limit).is_ok()
+    }
+
     /// Whether a locked file is the one at its path: `down --delete` removes the folder while others wait.
     #[cfg(unix)]
     fn is_still(&self, file: &File, name: &str) -> bool {
@@ -259,6 +274,19 @@ mod tests {
         assert!(files.process_lives());
         drop(held);
         assert!(!files.process_lives());
+    }
+
+    #[test]
+    fn the_end_of_the_process_can_be_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = LabFiles::of(&Home::at(folder.path()));
+        assert!(files.process_ends_within(Duration::from_millis(20)), "none runs");
+        let held = files.lock_for_process().unwrap();
+        assert!(!files.process_ends_within(Duration::from_millis(20)));
+        let (waiter, long) = (files.clone(), Duration::from_secs(20));
+        let waiting = std::thread::spawn(move || waiter.process_ends_within(long));
+        drop(held);
+        assert!(waiting.join().unwrap());
     }
 
     #[test]

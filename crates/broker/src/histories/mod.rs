@@ -325,7 +325,7 @@ fn what_was_acknowledged_holds_in_random_histories() {
         }
     });
     let sum = sum.into_inner().unwrap();
-    println!("{sum:?}");
+    println!("{} histories: {sum:?}", seeds.end - seeds.start);
     // Histories in which nothing happens would prove nothing.
     let happened = sum
         .counts
