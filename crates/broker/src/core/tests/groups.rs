@@ -169,9 +169,9 @@ fn offsets_expire_when_nobody_has_used_them_for_a_week() {
     // Without it there is nobody to look.
     lab.core.housekeeping();
     commit(&mut lab, coordinator, 7);
-    lab.pass(10_079 * MINUTE_MS);
+    lab.advance(10_079 * MINUTE_MS);
     assert_eq!(fetched(&mut lab, coordinator), Ok(Some(7)));
-    lab.pass(2 * MINUTE_MS);
+    lab.advance(2 * MINUTE_MS);
     assert_eq!(fetched(&mut lab, coordinator), Ok(None));
     assert_eq!(listed(&mut lab, coordinator), 0);
 }

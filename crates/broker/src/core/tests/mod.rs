@@ -109,6 +109,12 @@ impl Lab {
         self.step(Event::Tick);
     }
 
+    /// The clock is put forward in one go, as the lab's is: upkeep happens once.
+    pub(super) fn advance(&mut self, ms: i64) {
+        self.now_ms += ms;
+        self.step(Event::Tick);
+    }
+
     pub(super) fn command(&mut self, broker: i32, command: Command) {
         let id = self.next;
         self.next += 1;
