@@ -8,9 +8,19 @@ use kafka_protocol::messages::{
 use super::*;
 use crate::api::{end_txn, init_producer_id};
 use crate::core::brokers::Command::{Kill, PauseReplication, ResumeReplication, Start, Stop};
-use crate::core::transactions::state::Producer;
+use crate::core::transactions::state::{Producer, Version};
 
 const TOPIC: &str = "t";
+
+/// What came of an attempt, once it has.
+#[derive(Clone, Default)]
+struct Added(Arc<std::sync::Mutex<Option<Result<(), ResponseError>>>>);
+
+impl Added {
+    fn take(&self) -> Option<Result<(), ResponseError>> {
+        self.0.lock().unwrap().take()
+    }
+}
 
 fn lab(folder: &tempfile::TempDir) -> Lab {
     let three = "3";
@@ -112,6 +122,26 @@ impl Lab {
         }
     }
 
+    /// Takes a partition into the transaction, as for a client of the second protocol; what came of it.
+    fn add(&mut self, own: Producer) -> Added {
+        let partition = (TOPIC.to_owned(), 0);
+        let added = Added::default();
+        let then = added.clone();
+        self.core.now_ms = self.now_ms;
+        self.core.add_to_transaction(
+            None,
+            "pay",
+            own,
+            &[partition].into(),
+            Version::V2,
+            move |_, result| {
+                *then.0.lock().unwrap() = Some(result);
+            },
+        );
+        self.pass(0);
+        added
+    }
+
     /// High watermark less last stable offset: what waits for the end of a transaction.
     fn unstable(&self) -> i64 {
         let partition = self.partition(TOPIC);
@@ -209,4 +239,32 @@ fn a_marker_that_died_with_its_leader_is_written_again() {
     lab.pass(0);
     let log = |lab: &Lab, id: i32| lab.partition(TOPIC).logs[&id].log.end_offset();
     assert_eq!((log(&lab, 1), log(&lab, 2)), (2, 2));
+}
+
+/// History 3428 found this: a coordinator that had read back a partition's entry into a transaction, which no other broker
+/// had, let an offset be written there. The next coordinator knew nothing of it, and the offset waited for ever.
+#[test]
+fn a_coordinator_goes_by_nothing_that_may_be_gone_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut lab = lab(&folder);
+    let coordinator = lab.coordinator();
+    let own = lab.init(coordinator).unwrap();
+    let others: Vec<i32> = (1..=3).filter(|id| *id != coordinator).collect();
+    // Nobody has noticed yet that they are gone, and nobody copies what is written now.
+    for id in &others {
+        lab.command(*id, Kill);
+    }
+    let added = lab.add(own);
+    lab.pass(31_000);
+    assert_eq!(added.take(), Some(Err(ResponseError::CoordinatorNotAvailable)));
+    lab.command(coordinator, Stop);
+    lab.command(coordinator, Start);
+    assert_eq!(lab.coordinator(), coordinator);
+    let again = lab.add(own);
+    assert_eq!(again.take(), Some(Err(ResponseError::CoordinatorLoadInProgress)));
+    for id in others {
+        lab.command(id, Start);
+    }
+    lab.pass(1_000);
+    assert_eq!(lab.add(own).take(), Some(Ok(())));
 }

@@ -20,6 +20,11 @@ impl Core {
 
     /// Writes the markers that are missing; completes the transaction when none is. Says whether it wrote anything.
     pub(super) fn push_markers(&mut self, id: &str) -> bool {
+        let known = self.transactions.entries.get(id).map(|entry| entry.partition);
+        // An end that may be taken back must not be written anywhere.
+        if known.is_some_and(|partition| !self.holds_what_was_read(partition)) {
+            return false;
+        }
         let transactions = &mut self.transactions;
         let Some(entry) = transactions.entries.get(id).filter(|entry| !entry.writing) else {
             return false;

@@ -43,12 +43,21 @@ struct Entry {
     partition: i32,
 }
 
+/// A partition of `__transaction_state` as its leader has read it.
+#[derive(Debug, Clone, Copy)]
+struct Loaded {
+    /// The leader epoch in which that was.
+    epoch: i32,
+    /// The end of the log then.
+    end: i64,
+}
+
 /// The coordinators' state: of all brokers, each for the partitions of `__transaction_state` that it leads.
 #[derive(Default)]
 pub(crate) struct Transactions {
     entries: BTreeMap<String, Entry>,
-    /// The leader epoch in which each partition was read, by its index.
-    loaded: Vec<Option<i32>>,
+    /// What was read of each partition, by its index.
+    loaded: Vec<Option<Loaded>>,
     /// Ids whose transaction is ending.
     completing: BTreeSet<String>,
     acks: Acks,
@@ -70,7 +79,8 @@ impl Core {
     /// What is known of a transactional id; `broker` is the one that was asked, none for the cluster itself.
     ///
     /// # Errors
-    /// `NOT_COORDINATOR` where another broker leads, `COORDINATOR_NOT_AVAILABLE` where none does.
+    /// `NOT_COORDINATOR` where another broker leads, `COORDINATOR_NOT_AVAILABLE` where none does,
+    /// `COORDINATOR_LOAD_IN_PROGRESS` while what the leader has read is not committed.
     fn transaction(&mut self, broker: Option<i32>, id: &str) -> Result<Option<&mut Entry>, ResponseError> {
         let leader = self.transaction_coordinator_of(id);
         match (broker, leader) {
@@ -79,6 +89,13 @@ impl Core {
             _ => {}
         }
         self.load_transactions();
+        let count = self
+            .topics
+            .get(TRANSACTIONS_TOPIC)
+            .map_or(1, |t| t.partitions.len());
+        if !self.holds_what_was_read(partition_for(id, count as i32)) {
+            return Err(ResponseError::CoordinatorLoadInProgress);
+        }
         Ok(self.transactions.entries.get_mut(id))
     }
 
@@ -424,6 +441,26 @@ impl Core {
         any
     }
 
+    /// Is what a partition's leader has read on every replica in sync. A record that is not, and may go with this leader,
+    /// would be answered and acted upon as if it held.
+    fn holds_what_was_read(&self, partition: i32) -> bool {
+        let loaded = self
+            .transactions
+            .loaded
+            .get(partition as usize)
+            .copied()
+            .flatten();
+        let replica = self
+            .topics
+            .get(TRANSACTIONS_TOPIC)
+            .and_then(|topic| topic.partitions.get(partition as usize))
+            .and_then(leader_of);
+        match (loaded, replica) {
+            (Some(loaded), Some(replica)) => replica.high_watermark >= loaded.end,
+            _ => true,
+        }
+    }
+
     /// Reads the partitions of `__transaction_state` that have a new leader, and forgets those of the old one.
     fn load_transactions(&mut self) {
         let partitions = self
@@ -432,11 +469,16 @@ impl Core {
             .map_or(&[][..], |t| &t.partitions);
         let loaded = &mut self.transactions.loaded;
         loaded.resize(loaded.len().max(partitions.len()), None);
-        let mut changed: Vec<(i32, Option<i32>)> = Vec::new();
+        let mut changed: Vec<(i32, Option<Loaded>)> = Vec::new();
         for (index, known) in (0..).zip(loaded.iter()) {
             let partition = partitions.get(index as usize);
-            let led = partition.and_then(|partition| leader_of(partition).map(|_| partition.leader_epoch));
-            if *known != led {
+            let led = partition.and_then(|partition| {
+                leader_of(partition).map(|replica| Loaded {
+                    epoch: partition.leader_epoch,
+                    end: replica.log.end_offset(),
+                })
+            });
+            if known.map(|known| known.epoch) != led.map(|led| led.epoch) {
                 changed.push((index, led));
             }
         }
@@ -491,8 +533,9 @@ impl Core {
     }
 }
 
-fn loaded_epoch(loaded: &[Option<i32>], partition: i32) -> Option<i32> {
-    loaded.get(partition as usize).copied().flatten()
+fn loaded_epoch(loaded: &[Option<Loaded>], partition: i32) -> Option<i32> {
+    let loaded = loaded.get(partition as usize).copied().flatten();
+    loaded.map(|loaded| loaded.epoch)
 }
 
 /// What a coordinator says where its own append failed.
