@@ -12,6 +12,8 @@ use crate::problem::{Outcome, Problem};
 static EXERCISES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/exercises");
 static QUIZZES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/quizzes");
 
+/// What makes a course one with a quiz.
+pub const QUIZ_FILE: &str = "quizzes/quiz.toml";
 /// Most bytes of a text that people read (an exercise, a list, a bank of questions).
 pub const TEXT_LIMIT: u64 = 512 * 1024;
 /// Most bytes of a file for setup or for the learner's folder.

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::course::files::Files;
+use crate::course::files::{Files, QUIZ_FILE};
 use crate::course::load;
 use crate::course::located::{self, Lines, Located};
 use crate::course::model::Belief;
@@ -197,7 +197,7 @@ impl Bank {
     /// Reads `quizzes/`, with every mistake at its line.
     pub fn load(files: &Files) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
-        let quiz = read::<QuizFile>(files, "quizzes/quiz.toml")?;
+        let quiz = read::<QuizFile>(files, QUIZ_FILE)?;
         let mut ids = BTreeSet::new();
         let mut domains = Vec::new();
         check_quiz(&quiz, &mut problems);

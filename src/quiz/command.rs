@@ -9,7 +9,7 @@ use console::Term;
 use serde_json::json;
 
 use crate::cancel::Cancel;
-use crate::course::files::Files;
+use crate::course::files::{Files, QUIZ_FILE};
 use crate::course::load;
 use crate::home::Home;
 use crate::problem::{Exit, Outcome, Problem};
@@ -185,7 +185,11 @@ pub fn take() -> Outcome<Exit> {
 }
 
 fn bank() -> Outcome<Bank> {
-    Bank::load(&Files::find()?).map_err(|mut problems| {
+    let files = Files::find()?;
+    if !files.exists(QUIZ_FILE) {
+        return Err(Problem::new("this course has no quiz").next("its author makes one: docs/AUTHORING.md, The quiz"));
+    }
+    Bank::load(&files).map_err(|mut problems| {
         let more = problems.len() - 1;
         let first = problems.swap_remove(0);
         if more == 0 {

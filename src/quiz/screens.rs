@@ -425,6 +425,7 @@ pub(crate) fn holder(
                 Leave empty what you don't want in it.";
     say(term, "\n");
     say(term, &ui::indented(note, 2, 2, ui::width()));
+    let (mut name, mut email) = (name, email);
     loop {
         let text = |prompt: &str, before: Option<&String>| {
             let mut input = Input::<String>::new().with_prompt(prompt).allow_empty(true);
@@ -434,8 +435,8 @@ pub(crate) fn holder(
             let text = asked(term, input.interact_text_on(term))?.trim().to_owned();
             Some((!text.is_empty()).then_some(text))
         };
-        let name = text("Name on the badge", name.as_ref())?;
-        let email = text("E-mail address", email.as_ref())?;
+        name = text("Name on the badge", name.as_ref())?;
+        email = text("E-mail address", email.as_ref())?;
         match crate::quiz::award::check_holder(name.as_deref(), email.as_deref()) {
             Ok(()) => return Some((name, email)),
             Err(Problem { what, .. }) => say(term, &format!("  {what}\n")),

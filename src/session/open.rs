@@ -222,13 +222,20 @@ pub fn lab_gone() -> Problem {
         .exit(Exit::NoLab)
 }
 
+/// Said when the lab is there and none of its brokers answers.
+pub fn no_broker(backend: BackendKind) -> &'static str {
+    match backend {
+        BackendKind::Docker => "No broker answers: Kafka's container has ended, or starts. `up` starts it again.",
+        BackendKind::Embedded => "No broker is up. `broker list` shows them, `broker start 1` starts one.",
+        BackendKind::External => "The cluster does not answer. `status` says where it should be.",
+    }
+}
+
 /// Said when the boxes can't be asked.
 pub fn no_answer(lab: &LabClient) -> String {
     let text = match LabHealth::of(lab) {
         LabHealth::Fine => "The cluster takes long to answer; the boxes follow.",
-        LabHealth::NoBroker => {
-            "The cluster does not answer. `status` says where it should be. Nothing of your progress is lost."
-        }
+        LabHealth::NoBroker => no_broker(lab.backend()),
         LabHealth::NoLab => LAB_GONE,
     };
     ui::indented(text, 2, 2, ui::width())
@@ -279,6 +286,9 @@ pub fn status_text(lab: &LabClient) -> String {
                 status.brokers.len(),
                 status.bootstrap
             );
+            if up == 0 {
+                text.push_str(&ui::indented(no_broker(status.backend), 6, 6, ui::width()));
+            }
             if !status.prefix.is_empty() {
                 text.push_str(&format!(
                     "      other clients see your topics and groups with the prefix {}\n",

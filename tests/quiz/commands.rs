@@ -324,3 +324,12 @@ fn an_instructor_signs_a_learners_badge() {
     );
     assert_eq!(out(&imported).trim(), did);
 }
+
+#[test]
+fn a_course_without_a_quiz_says_so() {
+    let ((folder, course), home) = (small(), tempfile::tempdir().unwrap());
+    std::fs::remove_file(folder.path().join("quizzes/quiz.toml")).unwrap();
+    let asked = run(home.path(), &course, &["quiz", "--print-questions"]);
+    assert_eq!(asked.status.code(), Some(2));
+    assert!(err(&asked).starts_with("error: this course has no quiz\n"), "{}", err(&asked));
+}

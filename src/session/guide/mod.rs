@@ -15,6 +15,7 @@ use super::words::{self, Word};
 use super::{open, view};
 use crate::cancel::Cancel;
 use crate::check::CheckResult;
+use crate::course::files::QUIZ_FILE;
 use crate::course::{Course, Exercise, Progress, WorkFolder};
 use crate::home::Home;
 use crate::lab::{Interaction, LabClient, UpRequest};
@@ -171,6 +172,15 @@ impl Guide {
         Err(open::lab_gone())
     }
 
+    /// A tool waits for a cluster that doesn't answer, as Kafka's does; why, and what to do, is said before.
+    fn warn_of_silence(&self) {
+        if let Ok(status) = self.lab.status()
+            && !status.reachable()
+        {
+            self.paragraph(&format!("{} Ctrl-C ends the command.", open::no_broker(status.backend)));
+        }
+    }
+
     /// A lab that was started again may have another cluster: the open step gets what it needs there too.
     fn set_up_again(&self) {
         if let At::Step(watched) = &self.at
@@ -197,6 +207,10 @@ impl Guide {
             .or_else(|| self.exercises.iter().find(open))
     }
 
+    fn has_quiz(&self) -> bool {
+        self.course.files.exists(QUIZ_FILE)
+    }
+
     fn invitation(&self) -> String {
         match self.here() {
             Some(exercise) => {
@@ -207,7 +221,12 @@ impl Guide {
                 format!("\n  Enter {verb} {} · list · help · quit\n\n", exercise.id)
             }
             None => {
-                "\n  All exercises are behind you. Enter starts the quiz · list · help · quit\n\n".to_string()
+                let quiz = if self.has_quiz() {
+                    "Enter starts the quiz · "
+                } else {
+                    ""
+                };
+                format!("\n  All exercises are behind you. {quiz}list · help · quit\n\n")
             }
         }
     }
@@ -232,6 +251,7 @@ impl Guide {
         if tools::is_tool(first) {
             if tools::needs_lab(&words) {
                 self.lab_lives()?;
+                self.warn_of_silence();
             }
             if background {
                 self.beside(&words, input.as_deref(), line)?;
@@ -277,7 +297,8 @@ impl Guide {
         match &self.at {
             At::Map => match self.here().map(|exercise| exercise.id.clone()) {
                 Some(id) => self.start(&id, None)?,
-                None => return self.quiz(),
+                None if self.has_quiz() => return self.quiz(),
+                None => self.list(),
             },
             At::Step(watched) if self.settled(watched) => return self.next(),
             At::Step(_) => {
