@@ -157,8 +157,14 @@ fn consumers_run_side_by_side_and_each_ends_in_its_way() {
     prompt.send_line("logs 4").unwrap();
     see(&mut prompt, "fourth");
 
+    prompt.send_line("txn begin --id fares").unwrap();
+    see(&mut prompt, "transaction begun");
+    prompt.send_line("txn begin").unwrap();
+    see(&mut prompt, "producer a has an open transaction");
+
     prompt.send_line("quit").unwrap();
     see(&mut prompt, "Stopping what runs in the background: [4 consumer]");
+    see(&mut prompt, "The open transaction of producer a is aborted");
     see(&mut prompt, "Your progress is kept");
     prompt.exp_eof().unwrap();
 }

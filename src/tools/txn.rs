@@ -14,6 +14,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use crate::kafka::{KafkaError, Target};
 use crate::problem::{Exit, Outcome, Problem};
 
+use super::flags::nearest;
 use super::java;
 
 /// No call waits longer for the coordinator.
@@ -57,6 +58,9 @@ struct Held {
     open: bool,
     sent: usize,
 }
+
+/// What comes after `txn`.
+const VERBS: [&str; 6] = ["begin", "send", "commit", "abort", "close", "list"];
 
 /// The transactional producers of one prompt, by the names that it gave them.
 #[derive(Default)]
@@ -121,7 +125,13 @@ impl TxnDesk {
             "commit" | "abort" => self.end(verb, &Words::of(rest, &["as"])?)?,
             "close" => self.close(Words::of(rest, &["as"])?.name())?,
             "list" => self.list(),
-            _ => return Err(usage(&format!("txn can't '{verb}'"))),
+            _ => {
+                let problem = usage(&format!("txn can't '{verb}'"));
+                return Err(match nearest(verb, VERBS.into_iter()) {
+                    Some(meant) => problem.next(format!("did you mean txn {meant}?")),
+                    None => problem,
+                });
+            }
         };
         // Whoever reads has gone, or has it.
         drop(out.write_all(crate::ui::visible(&text).as_bytes()));
@@ -137,6 +147,10 @@ impl TxnDesk {
                         format!("give the other one a name: --as b, or txn close --as {name}"),
                     ),
                 );
+            }
+            if held.open {
+                return Err(Problem::new(format!("producer {name} has an open transaction"))
+                    .next("txn commit or txn abort ends it; another producer is made with --as b"));
             }
         } else {
             let id = words.flags.get("id").ok_or_else(|| {
@@ -344,7 +358,10 @@ mod tests {
         let mut out = Vec::new();
         let target = Target::new("127.0.0.1:1");
         desk.run(&words, &target, &mut out)
-            .map_err(|problem| problem.what)
+            .map_err(|problem| match problem.next {
+                Some(next) if next.starts_with("did you") => format!("{}: {next}", problem.what),
+                _ => problem.what,
+            })
             .map(|()| String::from_utf8(out).unwrap_or_default())
     }
 
@@ -357,6 +374,10 @@ mod tests {
             "which transactional.id?"
         );
         assert_eq!(run(&mut desk, "txn fly").unwrap_err(), "txn can't 'fly'");
+        assert_eq!(
+            run(&mut desk, "txn comit").unwrap_err(),
+            "txn can't 'comit': did you mean txn commit?"
+        );
         assert_eq!(
             run(&mut desk, "txn commit").unwrap_err(),
             "there is no producer a here"
