@@ -78,6 +78,16 @@ impl Problem {
     /// A line of a prompt or of a course that clap has refused: its first word is `word`.
     pub fn of_line(error: &clap::Error, word: &str) -> Self {
         let text = error.to_string();
+        if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+            let listed = text.lines().skip_while(|line| *line != "Commands:").skip(1);
+            let words = listed.take_while(|line| !line.is_empty()).filter_map(|line| {
+                let at = line.len() - line.trim_start().len();
+                // What is further in goes on with the description above.
+                (at == 2).then(|| line.split_whitespace().next()).flatten()
+            });
+            let words: Vec<&str> = words.collect();
+            return Self::new(format!("{word} what?")).next(format!("{word} {}", words.join("|")));
+        }
         let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let first = lines.next().unwrap_or_default();
         let mut what = first.strip_prefix("error: ").unwrap_or(first).to_string();
@@ -164,13 +174,14 @@ mod tests {
     fn a_line_that_is_refused_says_what_is_missing_or_was_meant() {
         let told = |line: &str| {
             let stop = Command::new("stop").arg(Arg::new("ID").required(true));
-            let command = Command::new("")
-                .no_binary_name(true)
-                .subcommand(Command::new("broker").subcommand(stop));
+            let broker = Command::new("broker").subcommand_required(true).arg_required_else_help(true);
+            let broker = broker.subcommand(stop).subcommand(Command::new("list"));
+            let command = Command::new("").no_binary_name(true).subcommand(broker);
             let words: Vec<&str> = line.split_whitespace().collect();
             Problem::of_line(&command.try_get_matches_from(&words).unwrap_err(), words[0]).render()
         };
         for (line, said) in [
+            ("broker", "broker what?\n next: broker stop|list\n"),
             (
                 "broker stop",
                 "not provided: <ID>\n next: write: broker stop <ID>\n",
