@@ -174,7 +174,10 @@ mod tests {
     fn a_line_that_is_refused_says_what_is_missing_or_was_meant() {
         let told = |line: &str| {
             let stop = Command::new("stop").arg(Arg::new("ID").required(true));
-            let broker = Command::new("broker").subcommand_required(true).arg_required_else_help(true);
+            let broker = Command::new("broker")
+                .subcommand_required(true)
+                .arg_required_else_help(true)
+                .disable_help_subcommand(true);
             let broker = broker.subcommand(stop).subcommand(Command::new("list"));
             let command = Command::new("").no_binary_name(true).subcommand(broker);
             let words: Vec<&str> = line.split_whitespace().collect();

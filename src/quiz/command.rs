@@ -187,7 +187,9 @@ pub fn take() -> Outcome<Exit> {
 fn bank() -> Outcome<Bank> {
     let files = Files::find()?;
     if !files.exists(QUIZ_FILE) {
-        return Err(Problem::new("this course has no quiz").next("its author makes one: docs/AUTHORING.md, The quiz"));
+        return Err(
+            Problem::new("this course has no quiz").next("its author makes one: docs/AUTHORING.md, The quiz")
+        );
     }
     Bank::load(&files).map_err(|mut problems| {
         let more = problems.len() - 1;

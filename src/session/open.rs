@@ -225,7 +225,9 @@ pub fn lab_gone() -> Problem {
 /// Said when the lab is there and none of its brokers answers.
 pub fn no_broker(backend: BackendKind) -> &'static str {
     match backend {
-        BackendKind::Docker => "No broker answers: Kafka's container has ended, or starts. `up` starts it again.",
+        BackendKind::Docker => {
+            "No broker answers: Kafka's container has ended, or starts. `up` starts it again."
+        }
         BackendKind::Embedded => "No broker is up. `broker list` shows them, `broker start 1` starts one.",
         BackendKind::External => "The cluster does not answer. `status` says where it should be.",
     }

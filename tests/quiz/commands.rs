@@ -331,5 +331,9 @@ fn a_course_without_a_quiz_says_so() {
     std::fs::remove_file(folder.path().join("quizzes/quiz.toml")).unwrap();
     let asked = run(home.path(), &course, &["quiz", "--print-questions"]);
     assert_eq!(asked.status.code(), Some(2));
-    assert!(err(&asked).starts_with("error: this course has no quiz\n"), "{}", err(&asked));
+    assert!(
+        err(&asked).starts_with("error: this course has no quiz\n"),
+        "{}",
+        err(&asked)
+    );
 }

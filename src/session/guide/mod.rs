@@ -177,7 +177,10 @@ impl Guide {
         if let Ok(status) = self.lab.status()
             && !status.reachable()
         {
-            self.paragraph(&format!("{} Ctrl-C ends the command.", open::no_broker(status.backend)));
+            self.paragraph(&format!(
+                "{} Ctrl-C ends the command.",
+                open::no_broker(status.backend)
+            ));
         }
     }
 

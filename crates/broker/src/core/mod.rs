@@ -276,22 +276,35 @@ impl Core {
     }
 
     /// Fires what is due, in the order of its time and each at its time: what happens at 10 s may set a timer for 20 s, and
-    /// a clock that was put forward by a minute has seen both. Upkeep of the logs alone happens once,
-    /// however long it was.
+    /// a clock that was put forward by a minute has seen both. What comes again and again is not repeated for all the
+    /// time that was left out (a week has 60,000 looks for open transactions): after the first time once more, at the
+    /// end. Upkeep of the logs happens at the end alone.
     fn fire_due(&mut self, now_ms: i64) {
-        let upkeep = [Timer::Housekeeping, Timer::Clean, Timer::Flush];
-        let mut due = [false; 3];
+        const UPKEEP_FROM: usize = 3;
+        let recurring = [
+            Timer::Balance,
+            Timer::OpenTransactions,
+            Timer::TransactionalIds,
+            Timer::Housekeeping,
+            Timer::Clean,
+            Timer::Flush,
+        ];
+        let (mut fired, mut left) = ([false; 6], [false; 6]);
         while let Some((at_ms, timer)) = self.timers.due(now_ms) {
-            if let Some(at) = upkeep.iter().position(|known| *known == timer) {
-                due[at] = true;
-            } else {
-                self.now_ms = at_ms;
-                self.fire(timer);
-                self.settle_all();
+            match recurring.iter().position(|known| *known == timer) {
+                Some(at) if at >= UPKEEP_FROM || fired[at] => left[at] = true,
+                known => {
+                    if let Some(at) = known {
+                        fired[at] = true;
+                    }
+                    self.now_ms = at_ms;
+                    self.fire(timer);
+                    self.settle_all();
+                }
             }
         }
         self.now_ms = now_ms;
-        for (timer, _) in upkeep.into_iter().zip(due).filter(|(_, due)| *due) {
+        for (timer, _) in recurring.into_iter().zip(left).filter(|(_, left)| *left) {
             self.fire(timer);
             self.settle_all();
         }

@@ -268,3 +268,16 @@ fn a_coordinator_goes_by_nothing_that_may_be_gone_with_it() {
     lab.pass(1_000);
     assert_eq!(lab.add(own).take(), Some(Ok(())));
 }
+
+#[test]
+fn a_year_passes_at_once_and_ends_what_was_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut lab = lab(&folder);
+    let coordinator = lab.coordinator();
+    let own = lab.init(coordinator).unwrap();
+    assert_eq!(lab.append(own, 0, "open"), 0);
+    assert!(lab.unstable() > 0);
+    lab.now_ms += 366 * 24 * 3600 * 1000;
+    lab.step(Event::Tick);
+    assert_eq!(lab.unstable(), 0, "the coordinator has aborted it");
+}
