@@ -67,6 +67,54 @@ fn a_lab_of_three_brokers_loses_one_and_gets_it_back() {
     run(home, "broker start 2");
     run(home, "broker start 3");
     assert_eq!(up(home), [true, true, true]);
+    // What the preferred leader lost it gets back by an election.
+    let election = "kafka-leader-election --election-type preferred --topic rides --partition 0";
+    let elected = run(home, election);
+    assert!(
+        elected.contains("rides-0") && !elected.contains("Error"),
+        "{elected}"
+    );
+    assert_eq!(
+        run(home, election),
+        "Valid replica already elected for partitions rides-0\n"
+    );
+    let unknown = ask(
+        home,
+        "kafka-leader-election --election-type preferred --topic rides --partition 9",
+    );
+    assert_eq!(unknown.status.code(), Some(1));
+    // A plan adds a broker, and the partition is copied there.
+    let plan = home.join("plan.json");
+    let text = r#"{"partitions": [{"topic": "kept", "partition": 0, "replicas": [2, 1]}]}"#;
+    std::fs::write(&plan, text).unwrap();
+    let plan = plan.display();
+    let reassign = |action: &str| {
+        run(
+            home,
+            &format!("kafka-reassign-partitions --{action} --reassignment-json-file {plan}"),
+        )
+    };
+    let begun = reassign("execute");
+    assert!(
+        begun.ends_with("Successfully started partition reassignment for kept-0\n"),
+        "{begun}"
+    );
+    let verified = reassign("verify");
+    assert!(
+        verified.contains("Reassignment of partition kept-0 is completed."),
+        "{verified}"
+    );
+    let dirs = run(home, "kafka-log-dirs --describe --topic-list kept");
+    assert_eq!(dirs.matches("\"kept-0\"").count(), 2, "{dirs}");
+    let transactions = "kafka-transactions";
+    let listed = run(home, &format!("{transactions} list"));
+    assert!(listed.starts_with("TransactionalId\tCoordinator\t"), "{listed}");
+    let nobody = ask(
+        home,
+        &format!("{transactions} describe --transactional-id nobody"),
+    );
+    assert_eq!(nobody.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&nobody.stderr).contains("the ID could not be found"));
     run(home, "broker pause-replication 3");
     run(home, "broker resume-replication 3");
 }

@@ -87,6 +87,10 @@ pub const TOOLS: &[&str] = &[
     "kafka-get-offsets",
     "kafka-configs",
     "kafka-delete-records",
+    "kafka-leader-election",
+    "kafka-log-dirs",
+    "kafka-reassign-partitions",
+    "kafka-transactions",
     "worker",
 ];
 

@@ -24,7 +24,7 @@ pub struct Admin {
 }
 
 /// Topics that belong to Kafka itself, and so have no prefix.
-fn is_internal(name: &str) -> bool {
+pub(super) fn is_internal(name: &str) -> bool {
     matches!(
         name,
         "__consumer_offsets" | "__transaction_state" | "__share_group_state"
@@ -330,6 +330,22 @@ impl Admin {
     /// Deletes a group without members, with its offsets.
     pub fn delete_group(&self, name: &str) -> KafkaResult<()> {
         self.shown(self.native.delete_group(&self.target.real(name)))
+    }
+
+    /// Elects the preferred leaders of these partitions (`None`: of all), or, unclean, any replica where none leads.
+    pub fn elect_leaders(
+        &self,
+        unclean: bool,
+        places: Option<&[TopicPartition]>,
+    ) -> KafkaResult<PerPartition<()>> {
+        let real = places.map(|places| {
+            let place = |(topic, partition): &TopicPartition| (self.real_topic(topic), *partition);
+            places.iter().map(place).collect::<Vec<_>>()
+        });
+        let result = self.native.elect_leaders(unclean, real.as_deref());
+        let mut elected = self.shown_places(self.shown(result)?);
+        elected.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(elected)
     }
 
     /// Deletes the records before an offset (-1: all there are); the answer is each partition's new log start offset.

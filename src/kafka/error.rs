@@ -1,5 +1,6 @@
 //! What went wrong between us and the cluster, in Kafka's own words.
 
+use kafka_protocol::ResponseError;
 use rdkafka::error::RDKafkaErrorCode;
 
 /// An error of the cluster or of the way to it.
@@ -27,6 +28,20 @@ impl KafkaError {
         }
     }
 
+    /// The error that an answer on the wire names by its code; `message`: the broker's own text.
+    pub(super) fn from_wire(code: i16, message: Option<String>) -> Self {
+        let mut error = Self::of(super::sys::code_on_the_wire(code));
+        if error.code == RDKafkaErrorCode::Unknown {
+            // librdkafka has no number for this one.
+            error.name = kafka_name(code);
+            error.message = format!("Broker: {}", error.name);
+        }
+        if let Some(message) = message {
+            error.message = message;
+        }
+        error
+    }
+
     /// The call took longer than it may, or no broker could be reached.
     pub fn is_timeout(&self) -> bool {
         matches!(
@@ -50,6 +65,22 @@ impl KafkaError {
                 | RDKafkaErrorCode::UnknownTopicId
         )
     }
+}
+
+/// Kafka's name of a code: `TRANSACTIONAL_ID_NOT_FOUND`.
+fn kafka_name(code: i16) -> String {
+    let known = match ResponseError::try_from_code(code) {
+        None | Some(ResponseError::Unknown(_)) => return format!("ERROR_{code}"),
+        Some(known) => known,
+    };
+    let mut name = String::new();
+    for letter in format!("{known:?}").chars() {
+        if letter.is_ascii_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_uppercase());
+    }
+    name
 }
 
 /// The code on the wire of the error that Kafka calls `name` (`NOT_LEADER_OR_FOLLOWER`); `None`: there is none.

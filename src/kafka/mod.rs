@@ -6,6 +6,7 @@ mod model;
 mod scan;
 mod sys;
 mod target;
+mod wire;
 
 pub use admin::Admin;
 pub use error::{KafkaError, KafkaResult, error_code};
@@ -15,3 +16,7 @@ pub use model::{
 };
 pub use scan::{Record, Scanned, Scanner};
 pub use target::{Target, is_secret};
+pub use wire::{
+    ActiveProducer, LogDir, Marker, Reassignment, ReplicaLog, TransactionDescription, TransactionFilter,
+    TransactionListing, Wire,
+};

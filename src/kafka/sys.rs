@@ -72,6 +72,11 @@ pub(super) fn code_named(name: &str) -> Option<i16> {
         .and_then(|code| i16::try_from(code).ok())
 }
 
+/// librdkafka's value of a code on the wire; `Unknown` where it has none.
+pub(super) fn code_on_the_wire(code: i16) -> RDKafkaErrorCode {
+    rd::rd_kafka_resp_err_t::try_from(i32::from(code)).map_or(RDKafkaErrorCode::Unknown, Into::into)
+}
+
 fn code_of(code: RDKafkaErrorCode) -> Option<rd::rd_kafka_resp_err_t> {
     rd::rd_kafka_resp_err_t::try_from(code as i32).ok()
 }
@@ -668,6 +673,60 @@ impl Native {
                 },
             )
         }
+    }
+}
+
+impl Native {
+    /// Elects leaders of these partitions, or of all; those of all that need none are left out by the cluster.
+    pub(super) fn elect_leaders(
+        &self,
+        unclean: bool,
+        places: Option<&[TopicPartition]>,
+    ) -> KafkaResult<PerPartition<()>> {
+        use rd::rd_kafka_ElectionType_t::{RD_KAFKA_ELECTION_TYPE_PREFERRED, RD_KAFKA_ELECTION_TYPE_UNCLEAN};
+        let kind = if unclean {
+            RD_KAFKA_ELECTION_TYPE_UNCLEAN
+        } else {
+            RD_KAFKA_ELECTION_TYPE_PREFERRED
+        };
+        let list = places
+            .map(|places| {
+                let entries: Vec<(TopicPartition, i64)> =
+                    places.iter().map(|place| (place.clone(), 0)).collect();
+                native_list(&entries)
+            })
+            .transpose()?;
+        // SAFETY: as in `create_topic`; the list is copied.
+        unsafe {
+            let raw = list.as_ref().map_or(ptr::null_mut(), |list| list.raw);
+            let request = Owned::new(
+                rd::rd_kafka_ElectLeaders_new(kind, raw),
+                rd::rd_kafka_ElectLeaders_destroy,
+                "no such request",
+            )?;
+            self.ask(
+                Op::RD_KAFKA_ADMIN_OP_ELECTLEADERS,
+                Wait::Effect,
+                |client, options, queue| rd::rd_kafka_ElectLeaders(client, request.raw, options, queue),
+                |event| {
+                    let result = rd::rd_kafka_event_ElectLeaders_result(event);
+                    let partitions = array!(rd::rd_kafka_ElectLeaders_result_partitions, result);
+                    Ok(partitions.iter().map(|one| elected(*one)).collect())
+                },
+            )
+        }
+    }
+}
+
+/// SAFETY: the result is alive.
+unsafe fn elected(result: *const rd::rd_kafka_topic_partition_result_t) -> (TopicPartition, KafkaResult<()>) {
+    unsafe {
+        let partition = &*rd::rd_kafka_topic_partition_result_partition(result);
+        let place = (text(partition.topic), partition.partition);
+        (
+            place,
+            check_error(rd::rd_kafka_topic_partition_result_error(result)),
+        )
     }
 }
 

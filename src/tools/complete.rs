@@ -1,7 +1,7 @@
 //! Completion of a tool's command line, from the same table that parses it.
 
-use super::flags::{Flag, Takes};
-use super::{TOOLS, find};
+use super::flags::{Flag, Syntax, Takes};
+use super::{TOOLS, Tool, find};
 
 /// What the cluster can tell to complete names.
 pub trait Names {
@@ -55,8 +55,9 @@ pub fn complete(words: &[String], partial: &str, names: &dyn Names) -> Vec<Candi
             return found;
         }
     }
+    found.extend(commands(tool, given, partial));
     let repeats = |flag: &Flag| {
-        matches!(flag.takes, Takes::Property(_))
+        matches!(flag.takes, Takes::Property(_) | Takes::Properties(_))
             || matches!(flag.name, "group" | "topic") && name.contains("groups")
     };
     let flags = tool
@@ -73,6 +74,17 @@ pub fn complete(words: &[String], partial: &str, names: &dyn Names) -> Vec<Candi
     found
 }
 
+/// The words that say what to do, until one was given.
+fn commands(tool: &Tool, given: &[String], partial: &str) -> Vec<Candidate> {
+    let Syntax::Argparse { commands, .. } = tool.syntax else {
+        return Vec::new();
+    };
+    if given.iter().any(|word| commands.contains(&word.as_str())) {
+        return Vec::new();
+    }
+    fitting(partial, commands.iter().map(|word| ((*word).to_owned(), "")))
+}
+
 fn values(takes: Takes, partial: &str, names: &dyn Names) -> Vec<Candidate> {
     let plain = |words: Vec<String>| fitting(partial, words.into_iter().map(|word| (word, "")));
     match takes {
@@ -81,7 +93,9 @@ fn values(takes: Takes, partial: &str, names: &dyn Names) -> Vec<Candidate> {
         Takes::OneOf(words) | Takes::Maybe(words) => {
             plain(words.iter().map(|word| (*word).to_owned()).collect())
         }
-        Takes::Property(known) => plain(known.iter().map(|name| format!("{name}=")).collect()),
+        Takes::Property(known) | Takes::Properties(known) => {
+            plain(known.iter().map(|name| format!("{name}=")).collect())
+        }
         Takes::Nothing | Takes::Text(_) | Takes::Number(_) => Vec::new(),
     }
 }
@@ -133,6 +147,11 @@ mod tests {
                 .iter()
                 .all(|word| word != "--list")
         );
+        assert_eq!(
+            complete_line("kafka-transactions describe-p"),
+            ["describe-producers"]
+        );
+        assert!(complete_line("kafka-transactions list de").is_empty());
         assert!(complete_line("kafka-nothing --").is_empty());
         assert!(complete_line("kafka-console-producer --property parse.k") == ["parse.key="]);
     }

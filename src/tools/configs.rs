@@ -2,7 +2,7 @@
 
 use crate::kafka::{Admin, ConfigChange, ConfigEntry, ConfigSource, Resource};
 
-use super::flags::{Args, BOOTSTRAP, COMMAND_CONFIG, Flag, HELP, Takes, VERSION, flag};
+use super::flags::{Args, BOOTSTRAP, COMMAND_CONFIG, Flag, HELP, Syntax, Takes, VERSION, flag};
 use super::io::{Failure, Ran, admin};
 use super::names::did_you_mean;
 use super::{Framed, Tool, ToolIo, java, properties};
@@ -52,6 +52,7 @@ pub(super) static TOOL: Tool = Tool {
         "--alter --topic rides --add-config retention.ms=60000",
         "--alter --topic rides --delete-config retention.ms",
     ],
+    syntax: Syntax::Jopt,
     flags: &FLAGS,
     run,
     frame: |message| Framed {

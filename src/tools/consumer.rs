@@ -12,7 +12,7 @@ use rdkafka::{ClientConfig, Offset, Timestamp, TopicPartitionList};
 
 use crate::kafka::{KafkaError, Target};
 
-use super::flags::{Args, BOOTSTRAP, COMMAND_CONFIG, Flag, HELP, Takes, VERSION, flag};
+use super::flags::{Args, BOOTSTRAP, COMMAND_CONFIG, Flag, HELP, Syntax, Takes, VERSION, flag};
 use super::io::{Failure, Ran, admin};
 use super::names::{Pattern, with_question};
 use super::{Framed, Tool, ToolIo, java, properties};
@@ -25,6 +25,7 @@ pub(super) static TOOL: Tool = Tool {
         "--topic rides --group map --from-beginning --max-messages 10",
         "--topic rides --partition 0 --offset 5 --formatter-property print.key=true",
     ],
+    syntax: Syntax::Jopt,
     flags: &FLAGS,
     run,
     frame: |message| Framed {

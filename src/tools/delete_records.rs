@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::flags::{Args, BOOTSTRAP, COMMAND_CONFIG, Flag, HELP, Takes, VERSION, flag};
+use super::flags::{Args, BOOTSTRAP, COMMAND_CONFIG, Flag, HELP, Syntax, Takes, VERSION, flag};
 use super::io::{Failure, Ran, admin};
 use super::{Framed, Tool, ToolIo, java, properties};
 
@@ -10,6 +10,7 @@ pub(super) static TOOL: Tool = Tool {
     name: "kafka-delete-records",
     about: "Delete the records of partitions that are before an offset.",
     examples: &["--offset-json-file offsets.json"],
+    syntax: Syntax::Jopt,
     flags: &FLAGS,
     run,
     frame: |message| Framed {

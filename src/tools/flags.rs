@@ -24,8 +24,34 @@ pub(super) enum Takes {
     OneOf(&'static [&'static str]),
     /// `name=value`, with the names that are known.
     Property(&'static [&'static str]),
+    /// One `name=value` or several, up to the next flag.
+    Properties(&'static [&'static str]),
     /// A word, or nothing.
     Maybe(&'static [&'static str]),
+}
+
+/// Which of the two libraries Kafka's tool parses its command line with: the words of its errors are the library's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Syntax {
+    /// jopt-simple: flags in any order, each once.
+    Jopt,
+    /// argparse4j: commands with flags of their own; of a repeated flag the last one counts.
+    Argparse {
+        /// The name that it gives itself in errors.
+        program: &'static str,
+        /// The words that say what to do; empty: it has none.
+        commands: &'static [&'static str],
+    },
+}
+
+impl Syntax {
+    /// Wrong usage, in the library's frame.
+    fn wrong(self, jopt: String, argparse: String) -> Failure {
+        match self {
+            Self::Jopt => Failure::Usage(jopt),
+            Self::Argparse { program, .. } => Failure::Usage(format!("{program}: error: {argparse}")),
+        }
+    }
 }
 
 /// One flag of a tool.
@@ -75,6 +101,7 @@ impl Flag {
             Takes::OneOf(words) if words.len() <= 4 => format!(" <{}>", words.join("|")),
             Takes::OneOf(_) => " <name>".into(),
             Takes::Property(_) => " <name=value>".into(),
+            Takes::Properties(_) => " <name=value …>".into(),
             Takes::Maybe(_) => " [value]".into(),
         }
     }
@@ -85,18 +112,21 @@ impl Flag {
 pub(super) struct Args {
     /// The words as they were given.
     pub(super) line: String,
+    /// Those that are neither flags nor their values; jopt-simple passes over them.
+    pub(super) plain: Vec<String>,
+    syntax: Syntax,
     table: &'static [Flag],
     given: Vec<(&'static Flag, Option<String>)>,
 }
 
 /// Reads the words after the tool's name.
-pub(super) fn parse(table: &'static [Flag], words: &[String]) -> Result<Args, Failure> {
+pub(super) fn parse(syntax: Syntax, table: &'static [Flag], words: &[String]) -> Result<Args, Failure> {
     let line = words.join(" ");
-    let mut given = Vec::new();
+    let (mut given, mut plain) = (Vec::new(), Vec::new());
     let mut words = words.iter().peekable();
     while let Some(word) = words.next() {
-        // Words that are no flags are passed over, as Kafka's tools do.
         let Some(rest) = word.strip_prefix("--").or_else(|| word.strip_prefix('-')) else {
+            plain.push(word.clone());
             continue;
         };
         if rest.is_empty() {
@@ -107,22 +137,52 @@ pub(super) fn parse(table: &'static [Flag], words: &[String]) -> Result<Args, Fa
             None => (rest, None),
         };
         let flag = find(table, name).ok_or_else(|| Failure::UnknownFlag(name.to_owned()))?;
+        let none = || {
+            syntax.wrong(
+                format!("Option {name} requires an argument"),
+                format!("argument --{name}: expected one argument"),
+            )
+        };
         let value = match flag.takes {
             Takes::Nothing if attached.is_some() => {
-                return Err(Failure::Usage(format!(
-                    "Option {name} does not allow an argument"
-                )));
+                return Err(syntax.wrong(
+                    format!("Option {name} does not allow an argument"),
+                    format!("argument --{name}: ignored explicit argument"),
+                ));
             }
             Takes::Nothing => None,
             Takes::Maybe(_) => attached.or_else(|| words.next_if(|next| !next.starts_with('-')).cloned()),
-            _ => match attached.or_else(|| words.next().cloned()) {
-                Some(value) => Some(value),
-                None => return Err(Failure::Usage(format!("Option {name} requires an argument"))),
-            },
+            Takes::Properties(_) => {
+                let mut all: Vec<String> = attached.into_iter().collect();
+                while let Some(next) = words.next_if(|next| !next.starts_with('-')) {
+                    all.push(next.clone());
+                }
+                let last = all.pop().ok_or_else(none)?;
+                given.extend(all.into_iter().map(|value| (flag, Some(value))));
+                Some(last)
+            }
+            // argparse takes no flag for a value; jopt-simple takes whatever is there.
+            _ if matches!(syntax, Syntax::Argparse { .. }) => Some(
+                attached
+                    .or_else(|| words.next_if(|next| !looks_like_flag(next)).cloned())
+                    .ok_or_else(none)?,
+            ),
+            _ => Some(attached.or_else(|| words.next().cloned()).ok_or_else(none)?),
         };
         given.push((flag, value));
     }
-    Ok(Args { line, table, given })
+    Ok(Args {
+        line,
+        plain,
+        syntax,
+        table,
+        given,
+    })
+}
+
+/// A negative number is a value.
+fn looks_like_flag(word: &str) -> bool {
+    word.starts_with('-') && word.parse::<f64>().is_err()
 }
 
 fn find(table: &'static [Flag], name: &str) -> Option<&'static Flag> {
@@ -151,6 +211,7 @@ impl Args {
         match self.all(name).as_slice() {
             [] => Ok(None),
             [value] => Ok(Some(value)),
+            [.., last] if matches!(self.syntax, Syntax::Argparse { .. }) => Ok(Some(last)),
             _ => Err(Failure::Error(format!(
                 "Found multiple arguments for option {name}, but you asked for only one"
             ))),
@@ -163,11 +224,20 @@ impl Args {
             None => Ok(None),
             Some(value) => match value.parse() {
                 Ok(number) => Ok(Some(number)),
-                Err(_) => Err(Failure::Error(format!(
+                Err(_) if self.syntax == Syntax::Jopt => Err(Failure::Error(format!(
                     "Cannot parse argument '{value}' of option {name}"
+                ))),
+                Err(_) => Err(self.wrong(&format!(
+                    "argument --{name}: could not convert '{value}' to {} (For input string: \"{value}\")",
+                    java_type::<T>()
                 ))),
             },
         }
+    }
+
+    /// Wrong usage of a tool that parses with argparse4j.
+    pub(super) fn wrong(&self, message: &str) -> Failure {
+        self.syntax.wrong(message.to_owned(), message.to_owned())
     }
 
     /// `name=value` pairs of a repeated flag; a missing value is empty, as in Kafka's tools.
@@ -190,7 +260,10 @@ impl Args {
     pub(super) fn require(&self, names: &[&str]) -> Result<(), Failure> {
         match names.iter().find(|name| !self.has(name)) {
             None => Ok(()),
-            Some(name) => Err(Failure::Usage(format!("Missing required argument \"[{name}]\""))),
+            Some(name) => Err(self.syntax.wrong(
+                format!("Missing required argument \"[{name}]\""),
+                format!("argument --{name} is required"),
+            )),
         }
     }
 
@@ -210,6 +283,16 @@ impl Args {
     /// How many of these are there.
     pub(super) fn count(&self, names: &[&str]) -> usize {
         names.iter().filter(|name| self.has(name)).count()
+    }
+}
+
+/// Java's name of a type of number.
+fn java_type<T>() -> &'static str {
+    match std::any::type_name::<T>() {
+        "i64" | "u64" => "Long",
+        "i16" => "Short",
+        "f64" => "Double",
+        _ => "Integer",
     }
 }
 
@@ -291,7 +374,7 @@ mod tests {
     }
 
     fn usage(line: &str) -> String {
-        match parse(&TABLE, &words(line)) {
+        match parse(Syntax::Jopt, &TABLE, &words(line)) {
             Err(Failure::Usage(message)) => message,
             Err(Failure::UnknownFlag(name)) => format!("unknown {name}"),
             other => format!("{other:?}"),
@@ -301,6 +384,7 @@ mod tests {
     #[test]
     fn values_are_the_next_word_or_attached_and_words_without_dashes_are_passed_over() {
         let args = parse(
+            Syntax::Jopt,
             &TABLE,
             &words("create --topic=a -list --topic --list --state --partitions -3"),
         )
@@ -309,7 +393,7 @@ mod tests {
         assert!(args.has("list") && args.has("state"));
         assert_eq!(args.number::<i64>("partitions").unwrap(), Some(-3));
         assert!(args.one("topic").is_err());
-        let args = parse(&TABLE, &words("--state empty,stable --list")).unwrap();
+        let args = parse(Syntax::Jopt, &TABLE, &words("--state empty,stable --list")).unwrap();
         assert_eq!(args.all("state"), ["empty,stable"]);
     }
 
@@ -320,5 +404,37 @@ mod tests {
         assert_eq!(usage("--topik x"), "unknown topik");
         assert_eq!(similar(&TABLE, "topik"), Some("topic"));
         assert_eq!(similar(&TABLE, "xyz"), None);
+    }
+
+    #[test]
+    fn argparse_takes_no_flag_for_a_value_and_has_commands() {
+        const ARGPARSE: Syntax = Syntax::Argparse {
+            program: "tool",
+            commands: &["run"],
+        };
+        let args = parse(
+            ARGPARSE,
+            &TABLE,
+            &words("run --partitions -3 --topic a --topic b"),
+        )
+        .unwrap();
+        assert_eq!((args.plain.len(), args.one("topic").unwrap()), (1, Some("b")));
+        assert_eq!(args.number::<i32>("partitions").unwrap(), Some(-3));
+        let wrong = |line: &str| match parse(ARGPARSE, &TABLE, &words(line)) {
+            Err(Failure::Usage(message)) => message,
+            Ok(args) => match args.number::<i64>("partitions") {
+                Err(Failure::Usage(message)) => message,
+                other => format!("{other:?}"),
+            },
+            other => format!("{other:?}"),
+        };
+        assert_eq!(
+            wrong("--topic --list"),
+            "tool: error: argument --topic: expected one argument"
+        );
+        assert_eq!(
+            wrong("--partitions x"),
+            "tool: error: argument --partitions: could not convert 'x' to Long (For input string: \"x\")"
+        );
     }
 }

@@ -5,7 +5,7 @@ mod reset;
 
 use crate::kafka::{Admin, GroupListing, KafkaError, TopicPartition};
 
-use super::flags::{Args, BOOTSTRAP, COMMAND_CONFIG, Flag, HELP, Takes, VERSION, flag};
+use super::flags::{Args, BOOTSTRAP, COMMAND_CONFIG, Flag, HELP, Syntax, Takes, VERSION, flag};
 use super::io::{Failure, Ran, admin};
 use super::{Framed, Tool, ToolIo, java, properties};
 
@@ -20,6 +20,7 @@ pub(super) static TOOL: Tool = Tool {
         "--reset-offsets --group map --topic rides:0 --to-offset 5 --execute",
         "--delete --group map",
     ],
+    syntax: Syntax::Jopt,
     flags: &FLAGS,
     run,
     frame,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::cancel::Cancel;
-use crate::kafka::{Admin, KafkaError, Target};
+use crate::kafka::{Admin, KafkaError, Target, Wire};
 
 /// How long a tool waits for the cluster.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -89,6 +89,11 @@ impl ToolIo<'_> {
 /// An administration client for a tool.
 pub(super) fn admin(target: &Target) -> Result<Admin, Failure> {
     Ok(Admin::new(target, PATIENCE)?)
+}
+
+/// A client for what librdkafka can't ask.
+pub(super) fn wire(target: &Target) -> Result<Wire, Failure> {
+    Ok(Wire::connect(target, PATIENCE)?)
 }
 
 /// Why a tool ends early.

@@ -5,8 +5,8 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 use crate::kafka::KafkaError;
 
 /// Class and text of the exception that Kafka's Java client throws for an error code, for those that learners meet.
-fn exception(code: Code) -> Option<(&'static str, &'static str)> {
-    Some(match code {
+fn exception(error: &KafkaError) -> Option<(&'static str, &'static str)> {
+    Some(match error.code {
         Code::GroupIdNotFound => ("GroupIdNotFoundException", "The group id does not exist."),
         Code::NonEmptyGroup => ("GroupNotEmptyException", "The group is not empty."),
         Code::GroupSubscribedToTopic => (
@@ -43,6 +43,58 @@ fn exception(code: Code) -> Option<(&'static str, &'static str)> {
             "RecordTooLargeException",
             "The request included a message larger than the max message size the server will accept.",
         ),
+        Code::NotLeaderForPartition => (
+            "NotLeaderOrFollowerException",
+            "For requests intended only for the leader, this error indicates that the broker is not the current leader. For requests intended for any replica, this error indicates that the broker is not a replica of the topic partition.",
+        ),
+        Code::ClusterAuthorizationFailed => {
+            ("ClusterAuthorizationException", "Cluster authorization failed.")
+        }
+        Code::TopicAuthorizationFailed => ("TopicAuthorizationException", "Topic authorization failed."),
+        Code::TransactionalIdAuthorizationFailed => (
+            "TransactionalIdAuthorizationException",
+            "Transactional Id authorization failed.",
+        ),
+        Code::InvalidReplicaAssignment => (
+            "InvalidReplicaAssignmentException",
+            "Replica assignment is invalid.",
+        ),
+        Code::NoReassignmentInProgress => (
+            "NoReassignmentInProgressException",
+            "No partition reassignment is in progress.",
+        ),
+        Code::InvalidProducerEpoch => (
+            "InvalidProducerEpochException",
+            "Producer attempted to produce with an old epoch.",
+        ),
+        Code::TransactionCoordinatorFenced => (
+            "TransactionCoordinatorFencedException",
+            "Indicates that the transaction coordinator sending a WriteTxnMarker is no longer the current coordinator for a given producer.",
+        ),
+        Code::PreferredLeaderNotAvailable => (
+            "PreferredLeaderNotAvailableException",
+            "The preferred leader was not available.",
+        ),
+        Code::EligibleLeadersNotAvailable => (
+            "EligibleLeadersNotAvailableException",
+            "Eligible topic partition leaders are not available.",
+        ),
+        Code::ReplicaNotAvailable => (
+            "ReplicaNotAvailableException",
+            "The replica is not available for the requested topic-partition. Produce/Fetch requests and other requests intended only for the leader or follower return NOT_LEADER_OR_FOLLOWER if the broker is not a replica of the topic-partition.",
+        ),
+        Code::LogDirNotFound => (
+            "LogDirNotFoundException",
+            "The user-specified log directory is not found in the broker config.",
+        ),
+        Code::KafkaStorageError => (
+            "KafkaStorageException",
+            "Disk error when trying to access log file on the disk.",
+        ),
+        Code::Unknown if error.name == "TRANSACTIONAL_ID_NOT_FOUND" => (
+            "TransactionalIdNotFoundException",
+            "The transactionalId could not be found.",
+        ),
         Code::OperationTimedOut
         | Code::RequestTimedOut
         | Code::AllBrokersDown
@@ -56,15 +108,21 @@ fn exception(code: Code) -> Option<(&'static str, &'static str)> {
 /// The broker's own message where it sent one, else the Java client's.
 pub(super) fn message(error: &KafkaError) -> String {
     let from_librdkafka = error.message.contains("Broker: ") || error.message.contains("Local: ");
-    match exception(error.code) {
+    match exception(error) {
         Some((_, text)) if from_librdkafka || error.is_timeout() => text.to_owned(),
         _ => error.message.clone(),
     }
 }
 
+/// The class of the exception alone.
+pub(super) fn class(error: &KafkaError) -> String {
+    let class = exception(error).map_or("UnknownServerException", |(class, _)| class);
+    format!("org.apache.kafka.common.errors.{class}")
+}
+
 /// As the Java client prints an exception: class and message.
 pub(super) fn with_class(error: &KafkaError) -> String {
-    match exception(error.code) {
+    match exception(error) {
         Some((class, _)) => format!("org.apache.kafka.common.errors.{class}: {}", message(error)),
         None => message(error),
     }

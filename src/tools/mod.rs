@@ -12,11 +12,16 @@ mod flags;
 mod groups;
 mod io;
 mod java;
+mod leader_election;
+mod log_dirs;
 mod names;
 mod offsets;
 mod producer;
 mod properties;
+mod reassign;
+mod table;
 mod topics;
+mod transactions;
 pub mod txn;
 mod worker;
 
@@ -25,7 +30,7 @@ pub mod command;
 pub use complete::{Candidate, Names, complete};
 pub use io::{ToolFiles, ToolIo, terminal_input};
 
-use flags::{Args, Flag};
+use flags::{Args, Flag, Syntax};
 use io::{Failure, Ran};
 
 /// The version of Kafka whose tools these follow.
@@ -37,6 +42,7 @@ struct Tool {
     about: &'static str,
     /// Command lines worth copying, without the tool's name.
     examples: &'static [&'static str],
+    syntax: Syntax,
     flags: &'static [Flag],
     run: fn(&Args, &mut ToolIo<'_>) -> Ran,
     /// How the tool frames an error.
@@ -52,14 +58,18 @@ struct Framed {
 }
 
 /// All tools, by name.
-static TOOLS: [&Tool; 8] = [
+static TOOLS: [&Tool; 12] = [
     &configs::TOOL,
     &consumer::TOOL,
     &producer::TOOL,
     &groups::TOOL,
     &delete_records::TOOL,
     &offsets::TOOL,
+    &leader_election::TOOL,
+    &log_dirs::TOOL,
+    &reassign::TOOL,
     &topics::TOOL,
+    &transactions::TOOL,
     &worker::TOOL,
 ];
 
@@ -129,7 +139,7 @@ pub fn run(words: &[String], io: &mut ToolIo<'_>) -> i32 {
 }
 
 fn run_tool(tool: &Tool, words: &[String], io: &mut ToolIo<'_>) -> Ran {
-    let args = flags::parse(tool.flags, words)?;
+    let args = flags::parse(tool.syntax, tool.flags, words)?;
     if args.has("help") {
         let help = flags::help(tool.name, tool.about, tool.examples, tool.flags);
         io.stdout.write_all(help.as_bytes())?;
@@ -157,11 +167,13 @@ fn tell(tool: &Tool, failure: Failure, io: &mut ToolIo<'_>) -> std::io::Result<i
             return Ok(1);
         }
         Failure::UnknownFlag(name) => {
-            writeln!(
-                io.stderr,
-                "{} is not a recognized option",
-                crate::ui::visible(&name)
-            )?;
+            let shown = crate::ui::visible(&name);
+            match tool.syntax {
+                Syntax::Jopt => writeln!(io.stderr, "{shown} is not a recognized option")?,
+                Syntax::Argparse { program, .. } => {
+                    writeln!(io.stderr, "{program}: error: unrecognized arguments: '--{shown}'")?;
+                }
+            }
             if let Some(near) = flags::similar(tool.flags, &name) {
                 writeln!(io.stderr, "Did you mean --{near}?")?;
             }
@@ -205,7 +217,7 @@ mod tests {
                 assert!(
                     flag.name
                         .chars()
-                        .all(|c| c.is_ascii_lowercase() || c == '-' || c == '.'),
+                        .all(|c| c.is_ascii_alphabetic() || c == '-' || c == '.'),
                     "{}: --{}",
                     tool.name,
                     flag.name
@@ -224,7 +236,7 @@ mod tests {
             for example in tool.examples {
                 let words: Vec<String> = example.split_whitespace().map(str::to_owned).collect();
                 assert!(
-                    flags::parse(tool.flags, &words).is_ok(),
+                    flags::parse(tool.syntax, tool.flags, &words).is_ok(),
                     "{}: {example}",
                     tool.name
                 );

@@ -2,7 +2,7 @@
 
 use crate::kafka::{At, Topic};
 
-use super::flags::{Args, BOOTSTRAP, COMMAND_CONFIG, Flag, HELP, Takes, VERSION, flag};
+use super::flags::{Args, BOOTSTRAP, COMMAND_CONFIG, Flag, HELP, Syntax, Takes, VERSION, flag};
 use super::io::{Failure, Ran, admin};
 use super::names::{Pattern, did_you_mean};
 use super::{Framed, Tool, ToolIo, java, properties};
@@ -15,6 +15,7 @@ pub(super) static TOOL: Tool = Tool {
         "--topic rides --time earliest",
         "--topic-partitions rides:0,orders",
     ],
+    syntax: Syntax::Jopt,
     flags: &FLAGS,
     run,
     frame: |message| Framed {

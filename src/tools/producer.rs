@@ -13,7 +13,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 
 use crate::kafka::{KafkaError, Target};
 
-use super::flags::{Args, BOOTSTRAP, COMMAND_CONFIG, Flag, HELP, Takes, VERSION, flag};
+use super::flags::{Args, BOOTSTRAP, COMMAND_CONFIG, Flag, HELP, Syntax, Takes, VERSION, flag};
 use super::io::{Failure, Ran, admin};
 use super::names::with_question;
 use super::{Framed, Tool, ToolIo, java, properties};
@@ -26,6 +26,7 @@ pub(super) static TOOL: Tool = Tool {
         "--topic rides --reader-property parse.key=true --reader-property key.separator=:",
         "--topic rides --command-property acks=1",
     ],
+    syntax: Syntax::Jopt,
     flags: &FLAGS,
     run,
     frame: |message| Framed {

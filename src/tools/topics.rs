@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::kafka::{Admin, ConfigEntry, ConfigSource, NewTopic, Partition, Resource, Topic};
 
-use super::flags::{Args, BOOTSTRAP, COMMAND_CONFIG, Flag, HELP, Takes, VERSION, flag};
+use super::flags::{Args, BOOTSTRAP, COMMAND_CONFIG, Flag, HELP, Syntax, Takes, VERSION, flag};
 use super::io::{Failure, Ran, admin};
 use super::names::{Pattern, did_you_mean};
 use super::{Framed, Tool, ToolIo, configs, properties};
@@ -19,6 +19,7 @@ pub(super) static TOOL: Tool = Tool {
         "--alter --topic rides --partitions 6",
         "--delete --topic rides",
     ],
+    syntax: Syntax::Jopt,
     flags: &FLAGS,
     run,
     frame: |message| Framed {

@@ -13,7 +13,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use crate::kafka::{KafkaError, Target};
 
-use super::flags::{Args, BOOTSTRAP, COMMAND_CONFIG, Flag, HELP, Takes, VERSION, flag};
+use super::flags::{Args, BOOTSTRAP, COMMAND_CONFIG, Flag, HELP, Syntax, Takes, VERSION, flag};
 use super::io::{Failure, Ran};
 use super::{Framed, Tool, ToolIo, java, properties};
 
@@ -24,6 +24,7 @@ pub(super) static TOOL: Tool = Tool {
         "--from payments --to receipts --group receipts --commit after",
         "--from payments --to receipts --group receipts --commit before --crash-after 5",
     ],
+    syntax: Syntax::Jopt,
     flags: &FLAGS,
     run,
     frame: |message| Framed {

@@ -2,15 +2,20 @@
 //!
 //! `tests/tools/recorded.txt` is what Kafka's tools said (`tests/real/tools/compare --record`).
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::Cursor;
+use std::io::{Cursor, Write as _};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use regex::Regex;
 use streamlings::cancel::Cancel;
 use streamlings::kafka::{Admin, Target};
 use streamlings::tools::{self, ToolFiles, ToolIo};
+
+const PATIENCE: Duration = Duration::from_secs(20);
 
 const RECORDED: &str = include_str!("../tools/recorded.txt");
 
@@ -69,6 +74,8 @@ fn normal(text: &str, bootstrap: &str) -> String {
         &format!(r"{address}(  \(\d+\))"),
         &format!("127.0.0.1:9092${{1}}{spare}"),
     );
+    // Log folders in JSON.
+    let text = replace(&text, "\"/[^\"]*\"", "\"/DATA\"");
     text.replace(bootstrap, "127.0.0.1:9092")
 }
 
@@ -98,10 +105,14 @@ fn unordered(line: &str) -> Vec<&str> {
 }
 
 fn run(target: &Target, words: &[String], stdin: &str) -> (i32, String, String) {
+    run_in(target, ToolFiles::default(), words, stdin)
+}
+
+fn run_in(target: &Target, files: ToolFiles, words: &[String], stdin: &str) -> (i32, String, String) {
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let mut io = ToolIo {
         target,
-        files: ToolFiles::default(),
+        files,
         stdin: Box::new(Cursor::new(stdin.to_owned().into_bytes())),
         stdin_is_terminal: false,
         stdout: &mut stdout,
@@ -137,6 +148,62 @@ fn join(target: &Target, group: &str, topic: &str) -> BaseConsumer {
     consumer
 }
 
+/// A transaction that stays open: id, topic and the values of its records.
+fn begin(target: &Target, words: &[String]) -> BaseProducer {
+    let mut config = target.client_config();
+    config
+        .set("transactional.id", &words[0])
+        .set("transaction.timeout.ms", "600000");
+    let producer: BaseProducer = config.create().unwrap();
+    producer.init_transactions(PATIENCE).unwrap();
+    producer.begin_transaction().unwrap();
+    for value in &words[2..] {
+        let record = BaseRecord::<str, str>::to(&words[1]).partition(0).payload(value);
+        producer.send(record).unwrap();
+    }
+    producer.flush(PATIENCE).unwrap();
+    producer
+}
+
+fn put(path: &Path, text: &str) {
+    std::fs::File::create(path)
+        .unwrap()
+        .write_all(text.as_bytes())
+        .unwrap();
+}
+
+/// Tables with tabs, without the numbers that are others in each run; the widths stay.
+fn tables(text: &str) -> String {
+    const VARYING: [&str; 5] = [
+        "ProducerId",
+        "LastTimestamp",
+        "CurrentTransactionStartTimeMs",
+        "TransactionDurationMs",
+        "Duration(min)",
+    ];
+    let mut headers: Vec<String> = Vec::new();
+    let mut told = Vec::new();
+    for line in text.split('\n') {
+        let cells: Vec<&str> = line.split('\t').collect();
+        if line.contains("ProducerId") && cells.len() > 2 {
+            headers = cells.iter().map(|cell| cell.trim().to_owned()).collect();
+        } else if cells.len() == headers.len() {
+            let number = |cell: &str| cell.trim().bytes().all(|byte| byte.is_ascii_digit());
+            let cells = cells.iter().zip(&headers).map(|(cell, name)| {
+                if VARYING.contains(&name.as_str()) && number(cell) {
+                    format!("{:width$}", "N", width = cell.len())
+                } else {
+                    (*cell).to_owned()
+                }
+            });
+            told.push(cells.collect::<Vec<_>>().join("\t"));
+            continue;
+        }
+        told.push(line.to_owned());
+    }
+    told.join("\n")
+}
+
 fn forget(target: &Target, prefixes: &[&str]) {
     let admin = Admin::new(target, Duration::from_secs(20)).unwrap();
     for group in admin.groups().unwrap() {
@@ -154,7 +221,7 @@ fn forget(target: &Target, prefixes: &[&str]) {
 /// What is different on purpose; empty when nothing is.
 fn difference(case: &Case, words: &[String], got: &(i32, String, String), bootstrap: &str) -> String {
     let (exit, stdout, stderr) = got;
-    let stdout = sorted(words, &normal(stdout, bootstrap));
+    let stdout = sorted(words, &tables(&normal(stdout, bootstrap)));
     let wanted = sorted(words, &case.stdout);
     let mut said = stderr.lines().map(unordered);
     let mut wanted_lines = case.stderr.iter().filter(|line| !line.is_empty());
@@ -174,6 +241,8 @@ fn difference(case: &Case, words: &[String], got: &(i32, String, String), bootst
 
 fn play(target: &Target) -> Vec<String> {
     let mut member = None;
+    let mut open = BTreeMap::new();
+    let folder = tempfile::tempdir().unwrap();
     let mut differences = Vec::new();
     for case in cases() {
         let words = shell_words::split(&case.text).unwrap();
@@ -181,11 +250,15 @@ fn play(target: &Target) -> Vec<String> {
             match words[0].as_str() {
                 "join" => member = Some(join(target, &words[1], &words[2])),
                 "leave" => member = None,
+                "file" => put(&folder.path().join(&words[1]), &case.stdin),
+                "begin" => drop(open.insert(words[1].clone(), begin(target, &words[1..]))),
+                "commit" => open[&words[1]].commit_transaction(PATIENCE).unwrap(),
+                "abort" => open[&words[1]].abort_transaction(PATIENCE).unwrap(),
                 _ => forget(target, &["console-consumer-"]),
             }
             continue;
         }
-        let got = run(target, &words, &case.stdin);
+        let got = run_in(target, ToolFiles::of(folder.path()), &words, &case.stdin);
         let difference = difference(&case, &words, &got, &target.bootstrap);
         if !difference.is_empty() {
             differences.push(format!("$ {}\n{difference}", case.text));

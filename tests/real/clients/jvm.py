@@ -18,14 +18,14 @@ ALONE = ("kafka-verifiable-producer", "kafka-verifiable-consumer", "kafka-cluste
 
 
 class Tools:
-    """The tools of a Kafka home; `run` can be called by several threads."""
+    """The tools of a Kafka home, run in `folder`; `run` can be called by several threads."""
 
-    def __init__(self, home):
-        self.home = Path(home)
+    def __init__(self, home, folder=None):
+        self.home, self.folder = Path(home).resolve(), folder
         classes = self.compiled()
         self.env = {**os.environ, "JDK_JAVA_OPTIONS": " ".join(FLAGS), "KAFKA_LOG_LEVEL": "ERROR"}
         self.child = subprocess.Popen(["java", *FLAGS, SELECTOR, "-cp", f"{classes}:{self.classpath()}", "Tools"],
-                                      env={**os.environ, "KAFKA_LOG_LEVEL": "ERROR"}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+                                      env={**os.environ, "KAFKA_LOG_LEVEL": "ERROR"}, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.ids, self.runs, self.lock = itertools.count(), {}, threading.Lock()
         threading.Thread(target=self.listen, daemon=True).start()
 
@@ -76,8 +76,8 @@ class Tools:
 
     def start(self, tool, words, **rest):
         """A tool in a JVM of its own, which can be ended."""
-        return subprocess.Popen([self.home / "bin" / f"{tool}.sh", *words], env=self.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                text=True, **rest)
+        return subprocess.Popen([self.home / "bin" / f"{tool}.sh", *words], env=self.env, cwd=self.folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True, **rest)
 
     def alone(self, tool, words, text, seconds):
         child = self.start(tool, words)

@@ -243,6 +243,14 @@ impl ReplicaLog for FragileLog {
         })
     }
 
+    fn make_folder(&mut self) -> Result<(), LogError> {
+        self.fuse.write(&self.folder, || self.inner.make_folder())
+    }
+
+    fn has_folder(&self) -> bool {
+        self.inner.has_folder()
+    }
+
     fn close(&mut self) -> Result<(), LogError> {
         self.fuse.write(&self.folder, || self.inner.close())
     }

@@ -205,8 +205,15 @@ mod tests {
         let clock = LabClock::default();
         let nodes = BTreeMap::from([(1, crate::core::Node::local(9092))]);
         let rules = Arc::new(RwLock::new(TopicRules::default()));
-        let core = crate::cluster::open_core(folder.path(), &nodes, &Overrides::new(), rules, clock.now_ms())
-            .unwrap();
+        let core = crate::cluster::open_core(
+            folder.path(),
+            &nodes,
+            &Overrides::new(),
+            rules,
+            clock.now_ms(),
+            |outside| outside,
+        )
+        .unwrap();
         Owner::new(core, clock, 4)
     }
 
