@@ -106,6 +106,18 @@ fn a_lab_of_three_brokers_loses_one_and_gets_it_back() {
     );
     let dirs = run(home, "kafka-log-dirs --describe --topic-list kept");
     assert_eq!(dirs.matches("\"kept-0\"").count(), 2, "{dirs}");
+    let perf = "kafka-producer-perf-test --topic kept --num-records 50 --record-size 20 --throughput -1";
+    let told = run(home, perf);
+    assert!(told.starts_with("50 records sent, "), "{told}");
+    let dumped = run(
+        home,
+        "kafka-dump-log --files kept-0/00000000000000000000.log --print-data-log",
+    );
+    assert_eq!(dumped.matches(" payload: ").count(), 50, "{dumped}");
+    assert!(!dumped.contains("isvalid: false"), "{dumped}");
+    let absent = ask(home, "kafka-dump-log --files kept-7/00000000000000000000.log");
+    assert_eq!(absent.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&absent.stderr).contains("the logs are in"));
     let transactions = "kafka-transactions";
     let listed = run(home, &format!("{transactions} list"));
     assert!(listed.starts_with("TransactionalId\tCoordinator\t"), "{listed}");

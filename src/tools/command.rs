@@ -50,7 +50,8 @@ fn target(args: &[String]) -> Outcome<Target> {
     if let Some(lab) = lab {
         return Ok(lab.target().clone());
     }
-    if args.iter().any(|word| names_cluster(word) || needs_none(word)) {
+    let reads_files = args.first().is_some_and(|name| super::reads_files(name));
+    if reads_files || args.iter().any(|word| names_cluster(word) || needs_none(word)) {
         return Ok(Target::new(""));
     }
     Err(Problem::new("no lab is running")

@@ -12,6 +12,7 @@ use rdkafka::{ClientConfig, Offset, Timestamp, TopicPartitionList};
 
 use crate::kafka::{KafkaError, Target};
 
+use super::coordinator::Formatter;
 use super::flags::{Args, BOOTSTRAP, COMMAND_CONFIG, Flag, HELP, Syntax, Takes, VERSION, flag};
 use super::io::{Failure, Ran, admin};
 use super::names::{Pattern, with_question};
@@ -53,6 +54,13 @@ const FORMATTER_PROPERTIES: &[&str] = &[
     "line.separator",
     "headers.separator",
     "null.literal",
+];
+
+const FORMATTERS: &[&str] = &[
+    "org.apache.kafka.tools.consumer.DefaultMessageFormatter",
+    "org.apache.kafka.tools.consumer.OffsetsMessageFormatter",
+    "org.apache.kafka.tools.consumer.GroupMetadataMessageFormatter",
+    "org.apache.kafka.tools.consumer.TransactionLogMessageFormatter",
 ];
 
 const CLIENT_PROPERTIES: &[&str] = &[
@@ -120,8 +128,8 @@ static FLAGS: [Flag; 24] = [
     ),
     flag(
         "formatter",
-        Takes::Text("class"),
-        "Only Kafka's own DefaultMessageFormatter is known.",
+        Takes::OneOf(FORMATTERS),
+        "How records are printed: DefaultMessageFormatter, or OffsetsMessageFormatter (__consumer_offsets), TransactionLogMessageFormatter (__transaction_state).",
     ),
     flag(
         "isolation-level",
@@ -593,6 +601,8 @@ impl Decode {
 
 /// What of a record is printed, and how.
 struct Format {
+    /// Records of Kafka's own topics as JSON, in place of all else.
+    internal: Option<Formatter>,
     timestamp: bool,
     key: bool,
     offset: bool,
@@ -612,11 +622,11 @@ struct Format {
 
 impl Format {
     fn new(args: &Args, io: &ToolIo<'_>) -> Result<Self, Failure> {
-        if let Some(class) = args.one("formatter")?
-            && !class.ends_with("DefaultMessageFormatter")
-        {
+        let class = args.one("formatter")?.unwrap_or("DefaultMessageFormatter");
+        let internal = Formatter::named(class);
+        if internal.is_none() && !class.ends_with("DefaultMessageFormatter") {
             return Err(Failure::Bare(format!(
-                "{class}: only DefaultMessageFormatter is known here"
+                "{class}: DefaultMessageFormatter, OffsetsMessageFormatter, GroupMetadataMessageFormatter and TransactionLogMessageFormatter are known here"
             )));
         }
         let mut properties = Vec::new();
@@ -638,6 +648,7 @@ impl Format {
         let is = |name: &str| get(name).is_some_and(|value| value.trim().eq_ignore_ascii_case("true"));
         let bytes = |name: &str, default: &str| get(name).unwrap_or(default).as_bytes().to_vec();
         Ok(Self {
+            internal,
             timestamp: is("print.timestamp"),
             key: is("print.key"),
             offset: is("print.offset"),
@@ -657,6 +668,13 @@ impl Format {
 
     /// One record: the fields that are on, separated, and the end of the line.
     fn write(&self, message: &BorrowedMessage<'_>, out: &mut (dyn Write + Send)) -> io::Result<()> {
+        if let Some(formatter) = self.internal {
+            // Kafka's formatters end no line.
+            return match formatter.json(message.key(), message.payload()) {
+                Some(json) => write!(out, "{json}"),
+                None => Ok(()),
+            };
+        }
         let mut fields: Vec<Vec<u8>> = Vec::new();
         if self.timestamp {
             fields.push(

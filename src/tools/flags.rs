@@ -280,6 +280,17 @@ impl Args {
         }
     }
 
+    /// Those of these that are there, in the order of the command line.
+    pub(super) fn in_order(&self, names: &[&str]) -> Vec<&'static str> {
+        let mut found = Vec::new();
+        for (flag, _) in &self.given {
+            if names.contains(&flag.name) && !found.contains(&flag.name) {
+                found.push(flag.name);
+            }
+        }
+        found
+    }
+
     /// How many of these are there.
     pub(super) fn count(&self, names: &[&str]) -> usize {
         names.iter().filter(|name| self.has(name)).count()

@@ -38,19 +38,21 @@ impl ToolFiles {
         }
     }
 
-    /// The text of a file.
-    pub(super) fn read(&self, name: &str) -> Result<String, Failure> {
+    /// Where a file is.
+    pub(super) fn path(&self, name: &str) -> Result<PathBuf, Failure> {
         let below = |part| matches!(part, Component::Normal(_));
         if self.only_there && !Path::new(name).components().all(below) {
             return Err(Failure::Error(format!(
                 "{name}: a course names files of its own folder only"
             )));
         }
-        let path = self
-            .folder
-            .as_ref()
-            .map_or_else(|| name.into(), |folder| folder.join(name));
-        std::fs::read_to_string(path).map_err(|error| Failure::Error(format!("{name}: {error}")))
+        let folder = self.folder.as_ref();
+        Ok(folder.map_or_else(|| name.into(), |folder| folder.join(name)))
+    }
+
+    /// The text of a file.
+    pub(super) fn read(&self, name: &str) -> Result<String, Failure> {
+        std::fs::read_to_string(self.path(name)?).map_err(|error| Failure::Error(format!("{name}: {error}")))
     }
 }
 

@@ -7,7 +7,9 @@ pub mod background;
 mod complete;
 mod configs;
 mod consumer;
+mod coordinator;
 mod delete_records;
+mod dump_log;
 mod flags;
 mod groups;
 mod io;
@@ -16,6 +18,7 @@ mod leader_election;
 mod log_dirs;
 mod names;
 mod offsets;
+mod perf;
 mod producer;
 mod properties;
 mod reassign;
@@ -58,15 +61,17 @@ struct Framed {
 }
 
 /// All tools, by name.
-static TOOLS: [&Tool; 12] = [
+static TOOLS: [&Tool; 14] = [
     &configs::TOOL,
     &consumer::TOOL,
     &producer::TOOL,
     &groups::TOOL,
     &delete_records::TOOL,
+    &dump_log::TOOL,
     &offsets::TOOL,
     &leader_election::TOOL,
     &log_dirs::TOOL,
+    &perf::TOOL,
     &reassign::TOOL,
     &topics::TOOL,
     &transactions::TOOL,
@@ -94,6 +99,11 @@ pub fn needs_lab(words: &[String]) -> bool {
         let name = word.split('=').next().unwrap_or_default();
         ["--bootstrap-server", "--help", "--version"].contains(&name)
     })
+}
+
+/// Whether a tool can do without a cluster: it reads files.
+fn reads_files(word: &str) -> bool {
+    find(word).is_some_and(|tool| tool.name == dump_log::TOOL.name)
 }
 
 /// Whether a tool has to be a process of its own, also in the foreground: it may end itself as `kill -9` would.

@@ -85,7 +85,7 @@ impl Wire {
             } else {
                 format!("{host}:{}", broker.port)
             };
-            let rack = broker.rack.as_ref().map(|rack| rack.to_string());
+            let rack = broker.rack.as_ref().map(ToString::to_string);
             self.nodes.insert(broker.node_id.0, Node { address, rack });
         }
         self.controller = Some(metadata.controller_id.0).filter(|id| self.nodes.contains_key(id));

@@ -14,6 +14,7 @@ mod codec;
 mod compact;
 mod config;
 mod dir;
+mod dump;
 mod epochs;
 mod error;
 mod files;
@@ -41,6 +42,9 @@ pub use codec::Codec;
 pub use compact::Compacted;
 pub use config::{CleanupPolicy, LogConfig};
 pub use dir::{Checkpoint, DeletedFolder, LogDir, LogDirOptions, MetaProperties, PartitionFolder};
+pub use dump::{
+    DumpedRecord, dumped_offset_index, dumped_records, dumped_snapshot, dumped_time_index, dumped_txn_index,
+};
 pub use epochs::{EpochEnd, EpochStart, LeaderEpochs};
 pub use error::LogError;
 pub use files::FileCache;

@@ -49,6 +49,31 @@ pub fn batch_records(batch: &Bytes, limit: u64) -> Result<Vec<RecordView>, Batch
     Ok(views)
 }
 
+/// The keys of each record's headers; `records` are decompressed.
+pub(super) fn header_keys(header: &BatchHeader, records: &Bytes) -> Result<Vec<Vec<String>>, BatchError> {
+    let mut rests = Vec::new();
+    walk_plain(header, records, &mut |_, record| rests.push(record.rest))?;
+    let keys = rests.into_iter().map(|rest| {
+        let mut source = SliceSource {
+            bytes: records,
+            at: rest.start,
+        };
+        // Key and value come before.
+        bytes_field(&mut source)?;
+        bytes_field(&mut source)?;
+        let mut keys = Vec::new();
+        for _ in 0..varint(&mut source)? {
+            if let Some(key) = bytes_field(&mut source)? {
+                let bytes = &records[key.start..key.start + key.len];
+                keys.push(String::from_utf8_lossy(bytes).into_owned());
+            }
+            bytes_field(&mut source)?;
+        }
+        Ok(keys)
+    });
+    keys.collect()
+}
+
 /// Where a key or value lies in the decompressed records.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Span {

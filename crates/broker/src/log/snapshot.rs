@@ -100,7 +100,7 @@ fn encode(producers: &ProducerStates) -> Vec<u8> {
     bytes
 }
 
-fn decode(mut bytes: &[u8]) -> Option<ProducerStates> {
+pub(super) fn decode(mut bytes: &[u8]) -> Option<ProducerStates> {
     let version = bytes.try_get_i16().ok()?;
     let crc = bytes.try_get_u32().ok()?;
     if version != VERSION || crc != crc32c::crc32c(bytes) {

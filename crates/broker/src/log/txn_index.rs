@@ -104,10 +104,15 @@ pub(super) fn truncate(place: &Place, segments: &[Segment], end: i64) -> Result<
 fn read(place: &Place, base_offset: i64) -> Result<Vec<AbortedTxn>, LogError> {
     let path = place.path(base_offset, TXN_INDEX);
     match std::fs::read(&path) {
-        Ok(bytes) => Ok(bytes.chunks_exact(ENTRY_BYTES).map(decode).collect()),
+        Ok(bytes) => Ok(decode_all(&bytes)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(LogError::io("read", &path)(error)),
     }
+}
+
+/// The entries of a file; one that was not written whole is left out.
+pub(super) fn decode_all(bytes: &[u8]) -> Vec<AbortedTxn> {
+    bytes.chunks_exact(ENTRY_BYTES).map(decode).collect()
 }
 
 fn encode(aborted: AbortedTxn) -> [u8; ENTRY_BYTES] {
