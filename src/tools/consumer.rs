@@ -60,6 +60,7 @@ const FORMATTERS: &[&str] = &[
     "org.apache.kafka.tools.consumer.DefaultMessageFormatter",
     "org.apache.kafka.tools.consumer.OffsetsMessageFormatter",
     "org.apache.kafka.tools.consumer.GroupMetadataMessageFormatter",
+    "org.apache.kafka.tools.consumer.NoOpMessageFormatter",
     "org.apache.kafka.tools.consumer.TransactionLogMessageFormatter",
 ];
 
@@ -626,7 +627,7 @@ impl Format {
         let internal = Formatter::named(class);
         if internal.is_none() && !class.ends_with("DefaultMessageFormatter") {
             return Err(Failure::Bare(format!(
-                "{class}: DefaultMessageFormatter, OffsetsMessageFormatter, GroupMetadataMessageFormatter and TransactionLogMessageFormatter are known here"
+                "{class}: DefaultMessageFormatter, OffsetsMessageFormatter, GroupMetadataMessageFormatter, TransactionLogMessageFormatter and NoOpMessageFormatter are known here"
             )));
         }
         let mut properties = Vec::new();

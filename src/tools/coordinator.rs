@@ -263,6 +263,8 @@ pub(super) enum Formatter {
     ClassicGroups,
     /// Transactional ids.
     Transactions,
+    /// None.
+    Nothing,
 }
 
 impl Formatter {
@@ -272,6 +274,7 @@ impl Formatter {
             "OffsetsMessageFormatter" => Some(Self::Offsets),
             "GroupMetadataMessageFormatter" => Some(Self::ClassicGroups),
             "TransactionLogMessageFormatter" => Some(Self::Transactions),
+            "NoOpMessageFormatter" => Some(Self::Nothing),
             _ => None,
         }
     }
@@ -284,6 +287,7 @@ impl Formatter {
             Self::Offsets => [0, 1].contains(&number),
             Self::ClassicGroups => number == 2,
             Self::Transactions => number == 0,
+            Self::Nothing => false,
         };
         if !wanted {
             return None;
@@ -564,6 +568,7 @@ mod tests {
             Value::Null
         );
         assert!(Formatter::ClassicGroups.json(Some(KEY), None).is_none());
+        assert!(Formatter::Nothing.json(Some(KEY), None).is_none());
     }
 
     #[test]

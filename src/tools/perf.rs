@@ -230,7 +230,7 @@ fn run(args: &Args, io: &mut ToolIo<'_>) -> Ran {
             plan.warmup
         )?;
     }
-    let deliveries = producer.context().clone();
+    let deliveries = producer.client().context().as_ref().clone();
     deliveries.told(|told| told.stats.start());
     send(&plan, &real, &producer, &deliveries, io)?;
     finish(&producer, &deliveries, io)?;
@@ -428,7 +428,6 @@ fn send(
             began = Some(Instant::now());
         }
         if plan.warmup > 0 && number == plan.warmup {
-            writeln!(io.stdout, "In steady state.")?;
             deliveries.told(|told| told.stats.steady());
         }
         let mut record: BaseRecord<'_, [u8], Vec<u8>, _> =

@@ -318,7 +318,7 @@ fn kafkas_own_topics_are_printed_as_json() {
     drop(begin(&target, &words("fares journeys two")));
     let printed = |topic: &str, formatter: &str| {
         let line = format!(
-            "kafka-console-consumer --topic {topic} --from-beginning --timeout-ms 1500 \
+            "kafka-console-consumer --topic {topic} --from-beginning --timeout-ms 4000 \
              --formatter org.apache.kafka.tools.consumer.{formatter}"
         );
         run(&target, &words(&line), "").1

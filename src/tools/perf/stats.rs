@@ -97,6 +97,10 @@ pub(super) struct Stats {
     whole: Summary,
     steady: Option<Summary>,
     warmup: u64,
+    /// The warm-up is over, and no interval since.
+    announces: bool,
+    /// Intervals count only what was sent after the warm-up.
+    is_steady: bool,
     window: Counts,
     interval: Duration,
 }
@@ -107,6 +111,8 @@ impl Stats {
             whole: Summary::new(records, ""),
             steady: (warmup > 0).then(|| Summary::new(records - warmup, " steady state")),
             warmup,
+            announces: false,
+            is_steady: false,
             window: Counts::new(),
             interval,
         }
@@ -122,6 +128,8 @@ impl Stats {
     pub(super) fn steady(&mut self) {
         if let Some(steady) = &mut self.steady {
             steady.all.since = Instant::now();
+            self.window = Counts::new();
+            (self.announces, self.is_steady) = (true, true);
         }
     }
 
@@ -129,7 +137,9 @@ impl Stats {
     pub(super) fn record(&mut self, latency: Duration, bytes: usize, number: u64) {
         let ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);
         self.whole.add(ms, bytes);
-        self.window.add(ms, bytes);
+        if !self.is_steady || number >= self.warmup {
+            self.window.add(ms, bytes);
+        }
         if let Some(steady) = self.steady.as_mut().filter(|_| number >= self.warmup) {
             steady.add(ms, bytes);
         }
@@ -142,8 +152,13 @@ impl Stats {
         }
         let over = std::mem::replace(&mut self.window, Counts::new());
         let (records, megabytes, average) = over.rates();
+        let heading = if std::mem::take(&mut self.announces) {
+            "In steady state.\n"
+        } else {
+            ""
+        };
         Some(format!(
-            "{} records sent, {records:.1} records/sec ({megabytes:.2} MB/sec), {average:.1} ms avg latency, {:.1} ms max latency.\n",
+            "{heading}{} records sent, {records:.1} records/sec ({megabytes:.2} MB/sec), {average:.1} ms avg latency, {:.1} ms max latency.\n",
             over.count, over.max_ms as f64
         ))
     }
@@ -218,6 +233,19 @@ mod tests {
         );
         assert!(lines[1].starts_with("2 steady state records sent, "), "{total}");
         assert!(stats.window().is_none(), "nothing new came");
+    }
+
+    #[test]
+    fn the_first_interval_after_the_warm_up_says_so() {
+        let mut stats = Stats::new(3, 1, Duration::ZERO);
+        stats.steady();
+        stats.record(Duration::from_millis(1), 10, 0);
+        assert_eq!(stats.window(), None, "a record of the warm-up");
+        stats.record(Duration::from_millis(1), 10, 1);
+        let first = stats.window().unwrap();
+        assert!(first.starts_with("In steady state.\n1 records sent, "), "{first}");
+        stats.record(Duration::from_millis(1), 10, 2);
+        assert!(stats.window().unwrap().starts_with("1 records sent, "));
     }
 
     #[test]
