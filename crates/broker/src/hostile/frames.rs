@@ -295,10 +295,8 @@ impl Writer<'_, '_, '_> {
                 1 => "range".to_owned(),
                 _ => "uniform".to_owned(),
             },
-            Role::Pattern => match at % 3 {
-                0 => return None,
-                _ => one_of(PATTERNS),
-            },
+            Role::Pattern if at.is_multiple_of(3) => return None,
+            Role::Pattern => one_of(PATTERNS),
             Role::Resource => one_of(&["rides", "fares", "group", "1", "2", "", "metrics"]),
             Role::Config => self.config(),
             Role::Value => one_of(VALUES),

@@ -46,7 +46,11 @@ pub(super) enum Role {
     Absent,
 }
 
-use Role::*;
+use Role::{
+    Absent, Acks, Any, Assignor, Batch, Broker, Config, Consumer, Coordinated, Count, Flag, Generation,
+    Group, Instance, LeaderEpoch, Member, Offset, Partition, Pattern, ProducerEpoch, ProducerId, Protocol,
+    ProtocolType, Replication, Resource, ResourceType, Size, Topic, TopicId, Transaction, Value, Wait, Zero,
+};
 
 /// The roles of a key's fields, in the order of its shape, those of all versions included; empty for "nothing in
 /// particular".
