@@ -226,3 +226,62 @@ fn others_go_on_while_a_peer_sends_garbage() {
     });
     assert!(garbage >= 16, "{garbage} pieces of garbage in all that time");
 }
+
+/// Key, version, correlation id, no client id, and what comes after.
+fn request(key: i16, version: i16, correlation: i32, body: &[u8]) -> Vec<u8> {
+    let mut bytes = head(key, version);
+    bytes[4..8].copy_from_slice(&correlation.to_be_bytes());
+    bytes.extend_from_slice(body);
+    framed(&bytes)
+}
+
+#[test]
+fn a_client_that_sends_ahead_gets_its_answers_in_order_and_none_waits_for_a_slow_one() {
+    let cluster = Cluster::builder().start().unwrap();
+    let mut stream = connect(&cluster);
+    let topic = [&1i32.to_be_bytes()[..], &1i16.to_be_bytes(), b"t"].concat();
+    stream.write_all(&request(3, 1, 0, &topic)).unwrap();
+    answer(&mut stream).unwrap();
+    // Nobody, 1500 ms, at least one byte and at most a million, partition 0 from offset 0.
+    let wait = [
+        &(-1i32).to_be_bytes()[..],
+        &1500i32.to_be_bytes(),
+        &1i32.to_be_bytes(),
+        &1_000_000i32.to_be_bytes(),
+        &[0],
+        &topic,
+        &1i32.to_be_bytes(),
+        &0i32.to_be_bytes(),
+        &0i64.to_be_bytes(),
+        &1_000_000i32.to_be_bytes(),
+    ]
+    .concat();
+    let mut ahead: Vec<u8> = (1..=6).flat_map(|id| request(18, 0, id, &[])).collect();
+    ahead.extend(request(1, 4, 7, &wait));
+    ahead.extend(request(18, 0, 8, &[]));
+    // The last one comes in two parts.
+    let (all, rest) = ahead.split_at(ahead.len() - 3);
+    let begun = Instant::now();
+    stream.write_all(all).unwrap();
+    let id = |stream: &mut TcpStream| answer(stream).unwrap()[..4].to_vec();
+    for expected in 1..=6i32 {
+        assert_eq!(id(&mut stream), expected.to_be_bytes());
+    }
+    assert!(
+        begun.elapsed() < Duration::from_millis(1400),
+        "they wait for the fetch"
+    );
+    assert_eq!(id(&mut stream), 7i32.to_be_bytes());
+    assert!(
+        begun.elapsed() >= Duration::from_millis(1400),
+        "the fetch waits for records"
+    );
+    stream.write_all(rest).unwrap();
+    assert_eq!(id(&mut stream), 8i32.to_be_bytes());
+    // What was asked before nonsense is answered.
+    stream
+        .write_all(&[request(18, 0, 9, &[]), request(999, 0, 10, &[])].concat())
+        .unwrap();
+    assert_eq!(id(&mut stream), 9i32.to_be_bytes());
+    assert!(answer(&mut stream).is_none());
+}

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 
 use super::Shared;
 use super::frame::{self, FrameError};
-use super::outgoing::{Outgoing, Stretches};
+use super::outgoing::{Held, Outgoing, Stretches};
 use super::owner::Gone;
 use crate::api::faulty::Faulty;
 use crate::api::shape::{self, Malformed};
@@ -61,17 +61,53 @@ pub(crate) async fn serve(
     stream.set_nodelay(true)?;
     let host: Arc<str> = format!("/{}", peer.ip()).into();
     let mut buf = BytesMut::new();
-    loop {
-        let next = frame::read(&mut stream, &mut buf, shared.limits.frame_bytes);
-        let frame = match tokio::time::timeout(shared.limits.idle, next).await {
-            Ok(Ok(frame)) => frame,
-            Ok(Err(FrameError::Closed)) => return Ok(()),
-            Ok(Err(error)) => return Err(error.into()),
-            Err(_) => return Err(ConnectionError::Idle),
+    let mut held = Held::default();
+    let result = loop {
+        let frame = match next_frame(&mut stream, &mut buf, &mut held, shared).await {
+            Ok(Some(frame)) => frame,
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
         };
-        if let Some(answer) = answer(broker, &host, frame, shared).await? {
-            answer.send(&mut stream).await?;
+        let mut answering = std::pin::pin!(answer(broker, &host, frame, shared));
+        let answered = tokio::select! {
+            biased;
+            answered = &mut answering => answered,
+            // It takes time: those before it don't wait for it.
+            () = std::future::ready(()) => {
+                held.send(&mut stream).await?;
+                answering.await
+            }
+        };
+        match answered {
+            Ok(None) => {}
+            Ok(Some(answer)) => held.take(answer, &mut stream).await?,
+            Err(error) => break Err(error),
         }
+    };
+    held.send(&mut stream).await?;
+    result
+}
+
+/// The next frame, none where the peer has closed the connection. Answers that are held go out before it waits.
+async fn next_frame(
+    stream: &mut TcpStream,
+    buf: &mut BytesMut,
+    held: &mut Held,
+    shared: &Shared,
+) -> Result<Option<Bytes>, ConnectionError> {
+    let max_bytes = shared.limits.frame_bytes;
+    if !held.is_empty() {
+        if let Some(frame) = frame::arrived(stream, buf, max_bytes)? {
+            return Ok(Some(frame));
+        }
+        held.send(stream).await?;
+    }
+    let next = frame::read(stream, buf, max_bytes);
+    match tokio::time::timeout(shared.limits.idle, next).await {
+        Ok(Ok(frame)) => Ok(Some(frame)),
+        Ok(Err(FrameError::Closed)) => Ok(None),
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => Err(ConnectionError::Idle),
     }
 }
 

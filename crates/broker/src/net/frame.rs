@@ -2,6 +2,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::net::TcpStream;
 
 /// Why there is no frame.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +29,32 @@ const BELIEVED: usize = 256 << 10;
 /// A buffer that one large request has left behind is given back.
 const KEEP: usize = 256 << 10;
 
+/// The next frame, where all of it has arrived.
+pub(crate) fn arrived(
+    stream: &TcpStream,
+    buf: &mut BytesMut,
+    max_bytes: usize,
+) -> Result<Option<Bytes>, FrameError> {
+    if let Some(frame) = take(buf, max_bytes)? {
+        return Ok(Some(frame));
+    }
+    make_room(buf);
+    match stream.try_read_buf(buf) {
+        // An end is found again by whoever reads next.
+        Ok(0) => Ok(None),
+        Ok(_) => take(buf, max_bytes),
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn make_room(buf: &mut BytesMut) {
+    if buf.is_empty() && buf.capacity() > KEEP {
+        *buf = BytesMut::new();
+    }
+    buf.reserve(missing(buf).clamp(ROOM, BELIEVED.max(buf.len().min(1 << 20))));
+}
+
 /// Reads the next frame. Beyond [`BELIEVED`], room grows with what arrives, not with what a length claims.
 pub(crate) async fn read(
     stream: &mut (impl AsyncRead + Unpin),
@@ -38,10 +65,7 @@ pub(crate) async fn read(
         if let Some(frame) = take(buf, max_bytes)? {
             return Ok(frame);
         }
-        if buf.is_empty() && buf.capacity() > KEEP {
-            *buf = BytesMut::new();
-        }
-        buf.reserve(missing(buf).clamp(ROOM, BELIEVED.max(buf.len().min(1 << 20))));
+        make_room(buf);
         if stream.read_buf(buf).await? == 0 {
             return Err(if buf.is_empty() {
                 FrameError::Closed

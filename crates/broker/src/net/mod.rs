@@ -1,6 +1,7 @@
 //! Sockets: a task per connection reads and bounds frames, decodes and checks them, asks the core, writes the answer.
 //!
-//! A connection has one request in flight at a time, as in Kafka: answers leave in the order of the requests.
+//! A connection has one request in flight at a time, as in Kafka: answers leave in the order of the requests,
+//! those to a client that sends ahead several in one call.
 //! "Incomplete" only ever means "read on"; what can't be a request costs its sender the connection, and nobody else
 //! notices.
 

@@ -98,6 +98,54 @@ impl Outgoing {
     }
 }
 
+/// At most so many answers wait for those after them.
+const MAX_HELD: usize = 4;
+/// Larger answers, and what they would wait with, go out at once.
+const MAX_HELD_BYTES: usize = 16 << 10;
+
+/// Small answers to a client that has sent the next request already: they go out together, in one call, and the client
+/// is woken once. Nothing is held while there is nothing more to answer.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    bytes: BytesMut,
+    count: usize,
+}
+
+impl Held {
+    /// Is there no answer held.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Holds an answer, or sends it and those before it.
+    pub(crate) async fn take(&mut self, answer: Outgoing, stream: &mut TcpStream) -> io::Result<()> {
+        if !answer.places.is_empty() || answer.own.len() > MAX_HELD_BYTES {
+            self.send(stream).await?;
+            return answer.send(stream).await;
+        }
+        if self.count == 0 {
+            self.bytes = answer.own;
+        } else {
+            self.bytes.extend_from_slice(&answer.own);
+        }
+        self.count += 1;
+        if self.count >= MAX_HELD || self.bytes.len() > MAX_HELD_BYTES {
+            self.send(stream).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends what is held.
+    pub(crate) async fn send(&mut self, stream: &mut TcpStream) -> io::Result<()> {
+        if self.count > 0 {
+            let bytes = std::mem::take(&mut self.bytes);
+            self.count = 0;
+            stream.write_all(&bytes).await?;
+        }
+        Ok(())
+    }
+}
+
 #[cfg(target_os = "linux")]
 async fn send_stretch(stream: &mut TcpStream, slice: &LogSlice) -> io::Result<()> {
     let Some(file) = slice.file() else { return Ok(()) };
