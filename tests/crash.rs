@@ -399,11 +399,15 @@ fn read(shared: &Arc<Shared>, committed: bool) -> BTreeMap<i32, Records> {
     let mut found: BTreeMap<i32, Records> = BTreeMap::new();
     let mut ended = BTreeSet::new();
     let deadline = Instant::now() + PATIENCE;
-    while if to_the_end {
-        ended.len() < PARTITIONS as usize
-    } else {
-        !shared.is_over()
-    } {
+    loop {
+        let done = if to_the_end {
+            ended.len() == PARTITIONS as usize
+        } else {
+            shared.is_over()
+        };
+        if done {
+            return found;
+        }
         assert!(
             !to_the_end || Instant::now() < deadline,
             "{ended:?} alone can be read to the end"
@@ -419,7 +423,6 @@ fn read(shared: &Arc<Shared>, committed: bool) -> BTreeMap<i32, Records> {
             _ => {}
         }
     }
-    found
 }
 
 /// Waits until no transaction is open any more: what is read at read_committed ends where the log does.
@@ -555,13 +558,13 @@ fn real_clients_lose_nothing_when_the_lab_is_killed() {
     });
     wait_for_transactions(&shared);
     let [all, committed] = [false, true].map(|committed| read(&shared, committed));
-    for (partition, records) in in_time[0].iter() {
+    for (partition, records) in &in_time[0] {
         assert!(
             all[partition].starts_with(records),
             "{seed}: a reader was given other records"
         );
     }
-    for (partition, records) in in_time[1].iter() {
+    for (partition, records) in &in_time[1] {
         assert!(
             committed[partition].starts_with(records),
             "{seed}: a reader was given other records"
