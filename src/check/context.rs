@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::AskError;
 use crate::course::checks::Isolation;
 use crate::jobs::status::JobStatus;
-use crate::kafka::{Admin, GroupListing, KafkaResult, Scanner, Target, Topic};
+use crate::kafka::{Admin, GroupListing, KafkaResult, Scanner, Target, Topic, Wire};
 use crate::lab::LabClient;
 
 /// Most records of a topic that a check looks at; what comes after them is counted only.
@@ -69,6 +69,8 @@ pub struct CheckContext {
     /// How the cluster is reached.
     target: Target,
     admin: Admin,
+    /// Connected when the first check asks for a transaction.
+    wire: Option<Wire>,
     jobs: Option<Box<dyn JobSource + Send>>,
     answers: BTreeMap<String, String>,
     /// By topic and isolation level.
@@ -90,6 +92,7 @@ impl CheckContext {
         Ok(Self {
             target: target.clone(),
             admin: Admin::new(target, TIMEOUT)?,
+            wire: None,
             jobs,
             answers: BTreeMap::new(),
             records: BTreeMap::new(),
@@ -119,6 +122,20 @@ impl CheckContext {
     /// For administration, with the same limits as the checks.
     pub fn admin(&self) -> &Admin {
         &self.admin
+    }
+
+    /// For what librdkafka can't ask.
+    pub(super) fn wire(&mut self) -> KafkaResult<&mut Wire> {
+        let wire = match self.wire.take() {
+            Some(wire) => wire,
+            None => Wire::connect(&self.target, TIMEOUT)?,
+        };
+        Ok(self.wire.insert(wire))
+    }
+
+    /// The next question connects anew.
+    pub(super) fn forget_wire(&mut self) {
+        self.wire = None;
     }
 
     /// Forgets topics, groups and jobs of the last round: the next check asks anew.

@@ -12,6 +12,7 @@ mod records;
 mod rows;
 pub mod setup;
 mod topic;
+mod transaction;
 mod wording;
 
 use crate::course::checks::{Check, CheckKind};
@@ -99,6 +100,7 @@ pub fn evaluate(check: &Check, context: &mut CheckContext) -> CheckResult {
         CheckKind::Topic(check) => topic::look(check, context),
         CheckKind::Records(check) => records::look(check, context),
         CheckKind::Group(check) => group::look(check, context),
+        CheckKind::Transaction(check) => transaction::look(check, context),
         CheckKind::Broker(check) => broker::look(check, context),
         CheckKind::Job(check) => job::look(check, context),
         CheckKind::Rows(check) => rows::look(check, context),

@@ -75,7 +75,7 @@ pub fn names(exercise: &Exercise) -> Names {
                 CheckKind::Topic(check) => drop(names.topics.insert(check.topic.clone())),
                 CheckKind::Records(check) => drop(names.topics.insert(check.records.clone())),
                 CheckKind::Rows(check) => drop(names.topics.insert(check.rows.clone())),
-                CheckKind::Broker(_) => {}
+                CheckKind::Broker(_) | CheckKind::Transaction(_) => {}
                 CheckKind::Job(check) => drop(names.jobs.insert(check.job.clone())),
                 CheckKind::Group(check) => {
                     names.groups.insert(check.group.clone());

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use super::*;
 use crate::course::Files;
@@ -133,6 +134,7 @@ fn each_mistake_gets_an_answer_about_itself() {
         "group = \"map\"\nstate = \"Stable\"",
         "group = \"map\"\nassigned = { anna = 1 }",
         "group = \"map\"\ntopic = \"loose\"\nreaders = { \"0\" = \"anna\" }",
+        "transaction = \"payouts\"\nstate = \"Ongoing\"",
     ];
     let (_folder, course) = course(SETUP, &checks, RIDES);
     let exercise = course.exercise("1.1").unwrap();
@@ -216,6 +218,60 @@ fn who_has_which_partitions_is_seen() {
     [ ] group map has partition 0 with ben: no member has partition 0, and this step needs ben there
     [ ] group map is Empty: map is Stable, and this step needs Empty
     ");
+}
+
+#[test]
+fn how_the_last_transaction_stands_is_seen() {
+    const LIMIT: Duration = Duration::from_secs(30);
+    let checks = [
+        "transaction = \"payouts\"\nstate = \"Empty\"",
+        "transaction = \"payouts\"\nstate = \"Ongoing\"",
+        "transaction = \"payouts\"\nstate = \"CompleteAbort\"",
+        "transaction = \"payouts\"\nstate = \"CompleteCommit\"",
+    ];
+    let (_folder, course) = course(SETUP, &checks, RIDES);
+    let exercise = course.exercise("1.1").unwrap();
+    let (_cluster, target) = cluster();
+    setup::run(&course, exercise, &exercise.steps[0], &target).unwrap();
+    let mut context = CheckContext::new(&target, None).unwrap();
+    let mut passing = || {
+        let results = evaluate_all(&exercise.steps[0].checks, &mut context);
+        let passed = results
+            .iter()
+            .zip(["Empty", "Ongoing", "CompleteAbort", "CompleteCommit"]);
+        let passed: Vec<&str> = passed
+            .filter(|(result, _)| result.passed)
+            .map(|(_, state)| state)
+            .collect();
+        (passed.join(" "), told(&results))
+    };
+    let producer: BaseProducer = target
+        .client_config()
+        .set("transactional.id", target.real("payouts"))
+        .create()
+        .unwrap();
+    producer.init_transactions(LIMIT).unwrap();
+    assert_eq!(passing().0, "Empty");
+    producer.begin_transaction().unwrap();
+    let rides = target.real("rides");
+    producer
+        .send(BaseRecord::<(), _>::to(&rides).payload("x"))
+        .unwrap();
+    producer.flush(LIMIT).unwrap();
+    let (open, told) = passing();
+    assert_eq!(open, "Ongoing");
+    insta::assert_snapshot!(told, @"
+    [ ] the last transaction of payouts is not begun (Empty): the last transaction of payouts is open (Ongoing), and this step needs it not begun (Empty)
+    [x] the last transaction of payouts is open (Ongoing): open (Ongoing)
+    [ ] the last transaction of payouts is aborted (CompleteAbort): the last transaction of payouts is open (Ongoing), and this step needs it aborted (CompleteAbort). Abort it: txn abort
+    [ ] the last transaction of payouts is committed (CompleteCommit): the last transaction of payouts is open (Ongoing), and this step needs it committed (CompleteCommit). Commit it: txn commit
+    ");
+    producer.abort_transaction(LIMIT).unwrap();
+    // The markers are written after the answer.
+    let deadline = Instant::now() + LIMIT;
+    while passing().0 != "CompleteAbort" {
+        assert!(Instant::now() < deadline, "{}", passing().1);
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::course::checks::{
     AnswerCheck, Check, CheckKind, GroupCheck, Isolation, JobCheck, RecordsCheck, RowsCheck, TopicCheck,
+    TransactionCheck,
 };
 
 /// The line with the box: the author's own, else one from what the check asks.
@@ -17,6 +18,12 @@ pub fn label(check: &Check) -> String {
         CheckKind::Topic(check) => topic(check),
         CheckKind::Records(check) => records(check),
         CheckKind::Group(check) => group(check),
+        CheckKind::Transaction(TransactionCheck {
+            transaction, state, ..
+        }) => {
+            let state = super::transaction::said(state.word());
+            format!("the last transaction of {transaction} is {state}")
+        }
         CheckKind::Broker(check) => {
             format!(
                 "broker {} is {}",

@@ -25,6 +25,8 @@ pub enum CheckKind {
     Records(RecordsCheck),
     /// `group = …`
     Group(GroupCheck),
+    /// `transaction = …`
+    Transaction(TransactionCheck),
     /// `broker = …`
     Broker(BrokerCheck),
     /// `job = …`
@@ -36,7 +38,16 @@ pub enum CheckKind {
 }
 
 /// The keys that name a check's subject.
-pub const SUBJECTS: &[&str] = &["topic", "records", "group", "broker", "job", "rows", "answer"];
+pub const SUBJECTS: &[&str] = &[
+    "topic",
+    "records",
+    "group",
+    "transaction",
+    "broker",
+    "job",
+    "rows",
+    "answer",
+];
 
 /// A topic exists, and looks like this.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -199,6 +210,45 @@ impl GroupStateWord {
     }
 }
 
+/// The last transaction of a transactional id.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TransactionCheck {
+    /// The `transactional.id`.
+    pub transaction: String,
+    /// What its coordinator knows of it, as Kafka's tools name it.
+    pub state: TransactionStateWord,
+    /// The line with the box, if the lab's own wording is not right.
+    pub label: Option<String>,
+    /// Added to what a failing check says.
+    pub tip: Option<String>,
+}
+
+/// The states of a transactional id that last longer than a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum TransactionStateWord {
+    /// No transaction has ended yet, and none is open.
+    Empty,
+    /// A transaction is open.
+    Ongoing,
+    /// The last one was committed.
+    CompleteCommit,
+    /// The last one was aborted.
+    CompleteAbort,
+}
+
+impl TransactionStateWord {
+    /// The word, as Kafka's tools print it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Empty => "Empty",
+            Self::Ongoing => "Ongoing",
+            Self::CompleteCommit => "CompleteCommit",
+            Self::CompleteAbort => "CompleteAbort",
+        }
+    }
+}
+
 /// A broker is up, or down.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -313,6 +363,7 @@ impl CheckKind {
             Self::Topic(check) => check.label.as_deref(),
             Self::Records(check) => check.label.as_deref(),
             Self::Group(check) => check.label.as_deref(),
+            Self::Transaction(check) => check.label.as_deref(),
             Self::Broker(check) => check.label.as_deref(),
             Self::Job(check) => check.label.as_deref(),
             Self::Rows(check) => check.label.as_deref(),
@@ -326,6 +377,7 @@ impl CheckKind {
             Self::Topic(check) => check.tip.as_deref(),
             Self::Records(check) => check.tip.as_deref(),
             Self::Group(check) => check.tip.as_deref(),
+            Self::Transaction(check) => check.tip.as_deref(),
             Self::Broker(check) => check.tip.as_deref(),
             Self::Job(check) => check.tip.as_deref(),
             Self::Rows(check) => check.tip.as_deref(),
@@ -339,6 +391,7 @@ impl CheckKind {
             Self::Topic(check) => (&mut check.label, &mut check.tip),
             Self::Records(check) => (&mut check.label, &mut check.tip),
             Self::Group(check) => (&mut check.label, &mut check.tip),
+            Self::Transaction(check) => (&mut check.label, &mut check.tip),
             Self::Broker(check) => (&mut check.label, &mut check.tip),
             Self::Job(check) => (&mut check.label, &mut check.tip),
             Self::Rows(check) => (&mut check.label, &mut check.tip),

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::course::checks::{
     AnswerCheck, BrokerCheck, Check, CheckKind, GroupCheck, JobCheck, RecordsCheck, RowsCheck, SUBJECTS,
-    TopicCheck,
+    TopicCheck, TransactionCheck,
 };
 use crate::course::files::safe_path;
 use crate::course::located::{self, did_you_mean};
@@ -474,6 +474,9 @@ impl Reader<'_> {
             Some("topic") => self.toml::<TopicCheck>(content, at).map(CheckKind::Topic),
             Some("records") => self.toml::<RecordsCheck>(content, at).map(CheckKind::Records),
             Some("group") => self.toml::<GroupCheck>(content, at).map(CheckKind::Group),
+            Some("transaction") => self
+                .toml::<TransactionCheck>(content, at)
+                .map(CheckKind::Transaction),
             Some("broker") => self.toml::<BrokerCheck>(content, at).map(CheckKind::Broker),
             Some("job") => self.toml::<JobCheck>(content, at).map(CheckKind::Job),
             Some("rows") => self.toml::<RowsCheck>(content, at).map(CheckKind::Rows),

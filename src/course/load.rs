@@ -383,7 +383,7 @@ fn check_names(check: &Check, say: Say<'_>) {
                 topic_name(&from.topic, line, say);
             }
         }
-        CheckKind::Job(_) | CheckKind::Broker(_) => {}
+        CheckKind::Job(_) | CheckKind::Broker(_) | CheckKind::Transaction(_) => {}
     }
 }
 
