@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn every_place_of_a_line_is_completed() {
-        assert_eq!(complete_line("kafka-t"), ["kafka-topics"]);
+        assert_eq!(complete_line("kafka-t"), ["kafka-topics", "kafka-transactions"]);
         assert_eq!(complete_line("kafka-topics --cr"), ["--create"]);
         assert_eq!(complete_line("kafka-topics --describe --topic ri"), ["rides"]);
         assert_eq!(complete_line("kafka-topics --topic=re"), ["--topic=results"]);

@@ -16,7 +16,7 @@ use plan::{Dirs, Plan, Replicas, joined, named};
 
 pub(super) static TOOL: Tool = Tool {
     name: "kafka-reassign-partitions",
-    about: "Move partitions to other brokers: --generate a plan, --execute it, --verify it, --cancel it.",
+    about: "Move partitions to other brokers: plan, execute, verify or cancel.",
     examples: &[
         "--generate --topics-to-move-json-file topics.json --broker-list 1,2,3",
         "--execute --reassignment-json-file plan.json",
