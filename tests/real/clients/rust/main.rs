@@ -12,6 +12,9 @@ mod transactions;
 
 use facts::Facts;
 
+/// What some facts are about, and who tells them.
+type Part = (&'static str, fn(&Facts));
+
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let [bootstrap, prefix, wanted @ ..] = words.as_slice() else {
@@ -19,7 +22,7 @@ fn main() {
         return;
     };
     let facts = Facts::new(bootstrap, prefix);
-    let parts: [(&str, fn(&Facts)); 4] = [
+    let parts: [Part; 4] = [
         ("admin", admin::tell),
         ("records", records::tell),
         ("groups", groups::tell),
