@@ -25,7 +25,7 @@ impl Handler for Api {
     fn handle(_core: &mut Core, _caller: &Caller, call: Self::Call) -> Answer {
         let refused = AclCreationResult::default()
             .with_error_code(ResponseError::SecurityDisabled.code())
-            .with_error_message(no_authorizer());
+            .with_error_message(Some(no_authorizer()));
         let results = vec![refused; call.creations.len()];
         Answer::message(CreateAclsResponse::default().with_results(results))
     }

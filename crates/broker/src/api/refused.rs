@@ -19,8 +19,8 @@ pub(super) const ACL: &[Field] = &[
 ];
 
 /// The message beside an ACL that can't be made or removed.
-pub(super) fn no_authorizer() -> Option<StrBytes> {
-    Some(StrBytes::from_static_str("No Authorizer is configured."))
+pub(super) fn no_authorizer() -> StrBytes {
+    StrBytes::from_static_str("No Authorizer is configured.")
 }
 
 /// What the support table says beside the requests about delegation tokens.
