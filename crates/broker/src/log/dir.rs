@@ -196,11 +196,18 @@ impl LogDir {
             log_starts.insert(key.clone(), one.log_start);
             cleaned.insert(key, one.cleaned_to);
         }
-        self.replace(RECOVERY_POINTS, &offsets_text(&recovery_points))?;
-        self.replace(HIGH_WATERMARKS, &offsets_text(&high_watermarks))?;
+        // What the files say already costs no wait for the disk.
+        if recovery_points != self.recovery_points {
+            self.replace(RECOVERY_POINTS, &offsets_text(&recovery_points))?;
+        }
+        if high_watermarks != self.high_watermarks {
+            self.replace(HIGH_WATERMARKS, &offsets_text(&high_watermarks))?;
+        }
         // As in Kafka, a log that starts at 0 needs no entry.
         log_starts.retain(|_, offset| *offset > 0);
-        self.replace(LOG_STARTS, &offsets_text(&log_starts))?;
+        if log_starts != self.log_starts {
+            self.replace(LOG_STARTS, &offsets_text(&log_starts))?;
+        }
         self.recovery_points = recovery_points;
         self.high_watermarks = high_watermarks;
         // As in Kafka, only logs that were compacted have an entry, and the file is there once one has.
