@@ -328,7 +328,7 @@ const HELP_INDENT: usize = 28;
 
 /// The text of `--help`.
 pub(super) fn help(name: &str, about: &str, examples: &[&str], table: &'static [Flag]) -> String {
-    let mut text = format!("{about}\n\n");
+    let mut text = format!("{}\n\n", wrap(about, HELP_COLUMNS).join("\n"));
     for example in examples {
         // Long ones go on in the next line, as in a shell.
         let lines = wrap(&format!("{name} {example}"), HELP_COLUMNS - 8);
