@@ -120,7 +120,7 @@ pub fn play_all(
                     queue: &queue,
                     own: None,
                 }
-                .run()
+                .run();
             });
         }
         while told < wanted.len() {

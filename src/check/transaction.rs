@@ -22,7 +22,7 @@ pub(super) fn look(check: &TransactionCheck, context: &mut CheckContext) -> Resu
     };
     let wanted = check.state;
     if found == wanted.word() {
-        return Ok(Finding::pass(said(&found).to_string()));
+        return Ok(Finding::pass(said(&found)));
     }
     let finding = Finding::fail(format!(
         "the last transaction of {id} is {}, and this step needs it {}",

@@ -150,19 +150,18 @@ impl Command {
 /// The course with the exercise that is meant; the whole of it when there is no such one.
 fn course_for(home: &Home, which: &Which) -> Outcome<Course> {
     let files = Files::find()?;
-    let name = match &which.exercise {
-        Some(name) => Some(name.clone()),
-        None => {
-            let list = Course::with_only(&files, None)?;
-            let here = Progress::open(home, &list).0.here();
-            here.or_else(|| {
-                list.modules
-                    .iter()
-                    .flat_map(|module| &module.slugs)
-                    .next()
-                    .cloned()
-            })
-        }
+    let name = if let Some(name) = &which.exercise {
+        Some(name.clone())
+    } else {
+        let list = Course::with_only(&files, None)?;
+        let here = Progress::open(home, &list).0.here();
+        here.or_else(|| {
+            list.modules
+                .iter()
+                .flat_map(|module| &module.slugs)
+                .next()
+                .cloned()
+        })
     };
     let course = Course::with_only(&files, name.as_deref())?;
     if course.exercises().next().is_some() {

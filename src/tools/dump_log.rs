@@ -450,15 +450,14 @@ fn record_line(header: &BatchHeader, dumped: &DumpedRecord, options: &Options, i
 
 fn control(key: Option<&Bytes>, value: Option<&Bytes>) -> String {
     let (key, value) = (key.map_or(&[][..], |k| k), value.map_or(&[][..], |v| v));
-    match EndTxnMarker::parse(key, value) {
-        Some(marker) => format!(
+    if let Some(marker) = EndTxnMarker::parse(key, value) {
+        format!(
             " endTxnMarker: {} coordinatorEpoch: {}",
             if marker.commit { "COMMIT" } else { "ABORT" },
             marker.coordinator_epoch
-        ),
-        None => {
-            let kind = key.get(2..4).map_or(-1, |k| i16::from_be_bytes([k[0], k[1]]));
-            format!(" controlType: UNKNOWN({kind})")
-        }
+        )
+    } else {
+        let kind = key.get(2..4).map_or(-1, |k| i16::from_be_bytes([k[0], k[1]]));
+        format!(" controlType: UNKNOWN({kind})")
     }
 }

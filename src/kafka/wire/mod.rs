@@ -207,9 +207,7 @@ fn check(code: i16, message: Option<&StrBytes>) -> KafkaResult<()> {
     if code == 0 {
         return Ok(());
     }
-    let message = message
-        .map(|text| text.to_string())
-        .filter(|text| !text.is_empty());
+    let message = message.map(ToString::to_string).filter(|text| !text.is_empty());
     Err(KafkaError::from_wire(code, message))
 }
 

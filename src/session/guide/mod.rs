@@ -215,22 +215,19 @@ impl Guide {
     }
 
     fn invitation(&self) -> String {
-        match self.here() {
-            Some(exercise) => {
-                let verb = match view::standing(exercise, &self.progress) {
-                    view::Standing::New => "starts",
-                    _ => "goes on with",
-                };
-                format!("\n  Enter {verb} {} · list · help · quit\n\n", exercise.id)
-            }
-            None => {
-                let quiz = if self.has_quiz() {
-                    "Enter starts the quiz · "
-                } else {
-                    ""
-                };
-                format!("\n  All exercises are behind you. {quiz}list · help · quit\n\n")
-            }
+        if let Some(exercise) = self.here() {
+            let verb = match view::standing(exercise, &self.progress) {
+                view::Standing::New => "starts",
+                _ => "goes on with",
+            };
+            format!("\n  Enter {verb} {} · list · help · quit\n\n", exercise.id)
+        } else {
+            let quiz = if self.has_quiz() {
+                "Enter starts the quiz · "
+            } else {
+                ""
+            };
+            format!("\n  All exercises are behind you. {quiz}list · help · quit\n\n")
         }
     }
 

@@ -269,8 +269,12 @@ pub(crate) struct Api {
     pub(crate) handle: fn(&mut Core, &Caller, Body) -> Answer,
     /// Reads an answer as a client does.
     #[cfg(any(test, fuzzing))]
-    pub(crate) read: fn(&mut Bytes, i16) -> Result<Box<dyn Any>, String>,
+    pub(crate) read: ReadAnswer,
 }
+
+/// Reads an answer of a version; an error says what it can't carry.
+#[cfg(any(test, fuzzing))]
+pub(crate) type ReadAnswer = fn(&mut Bytes, i16) -> Result<Box<dyn Any>, String>;
 
 impl Api {
     const fn of<H: Handler>() -> Self

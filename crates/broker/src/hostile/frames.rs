@@ -319,11 +319,11 @@ impl Writer<'_, '_, '_> {
         let choice = self.choices.byte();
         if choice >= WILD {
             let len = self.choices.number(1) as usize;
-            return (choice % 4 != 0).then(|| Bytes::copy_from_slice(self.choices.raw(len)));
+            return (!choice.is_multiple_of(4)).then(|| Bytes::copy_from_slice(self.choices.raw(len)));
         }
         match role {
             Role::Batch => Some(self.batch(usize::from(choice))),
-            Role::Consumer => Some(self.consumer(choice)),
+            Role::Consumer => Some(Self::consumer(choice)),
             _ => Some(Bytes::copy_from_slice(self.choices.raw(4))),
         }
     }
@@ -372,7 +372,7 @@ impl Writer<'_, '_, '_> {
     }
 
     /// A subscription of version 0 to 3, or an assignment: both begin with topics.
-    fn consumer(&mut self, choice: u8) -> Bytes {
+    fn consumer(choice: u8) -> Bytes {
         let mut bytes = BytesMut::new();
         bytes.put_i16(i16::from(choice % 5));
         let topics = 1 + i32::from(choice / 5 % 2);
