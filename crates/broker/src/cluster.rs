@@ -401,7 +401,7 @@ pub(crate) fn open_core(
     let history = records.len();
     let mut storage: BTreeMap<i32, Box<dyn Storage>> = BTreeMap::new();
     for (id, dir) in dirs {
-        storage.insert(id, Box::new(DiskStorage::new(dir)));
+        storage.insert(id, Box::new(DiskStorage::new(dir, journal.disk())));
     }
     let configs = Configs {
         fixed: fixed_configs(nodes, &log_dirs, overrides),

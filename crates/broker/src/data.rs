@@ -8,7 +8,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{LazyLock, mpsc};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, mpsc};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -52,9 +52,55 @@ pub(crate) struct FileJournal {
     file: File,
     pub(crate) cluster_id: String,
     len: u64,
+    disk: JournalDisk,
+}
+
+/// What the disk may not have of the journal yet. A log that forces records to the disk forces the journal first: after a
+/// power cut a partition whose topic nobody knows would be a stray.
+#[derive(Clone)]
+pub(crate) struct JournalDisk {
+    path: PathBuf,
+    waiting: Arc<Mutex<Option<File>>>,
+}
+
+impl JournalDisk {
+    fn waiting(&self) -> MutexGuard<'_, Option<File>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn written(&self, file: &File) -> io::Result<()> {
+        let mut waiting = self.waiting();
+        if waiting.is_none() {
+            *waiting = Some(file.try_clone()?);
+        }
+        Ok(())
+    }
+
+    fn replaced(&self) {
+        *self.waiting() = None;
+    }
+
+    /// Returns once the disk has all that was written before.
+    fn force(&self) -> Result<(), LogError> {
+        let mut waiting = self.waiting();
+        if let Some(file) = waiting.as_ref() {
+            file.sync_data().map_err(|source| LogError::Io {
+                action: "flush",
+                path: self.path.clone(),
+                source,
+            })?;
+        }
+        *waiting = None;
+        Ok(())
+    }
 }
 
 impl FileJournal {
+    /// For the logs of this cluster.
+    pub(crate) fn disk(&self) -> JournalDisk {
+        self.disk.clone()
+    }
+
     /// Opens the journal, or starts one; gives the records of earlier runs.
     pub(crate) fn open(
         data: &Path,
@@ -69,12 +115,19 @@ impl FileJournal {
         let (header, records, len) = parse(&path, &text)?;
         let file = OpenOptions::new().create(true).append(true).open(&path)?;
         file.set_len(len)?;
+        let disk = JournalDisk {
+            path: path.clone(),
+            waiting: Arc::default(),
+        };
         let mut journal = Self {
             path,
             file,
             cluster_id: String::new(),
             len,
+            disk,
         };
+        // A process that was killed may have left lines that the disk has not.
+        journal.disk.written(&journal.file)?;
         if let Some(header) = header {
             journal.cluster_id = header.cluster_id;
         } else {
@@ -95,7 +148,7 @@ impl FileJournal {
             return Err(error);
         }
         self.len += text.len() as u64;
-        Ok(())
+        self.disk.written(&self.file)
     }
 }
 
@@ -124,6 +177,7 @@ impl Journal for FileJournal {
         new.persist(&self.path).map_err(|error| error.error)?;
         self.file = OpenOptions::new().append(true).open(&self.path)?;
         self.len = text.len() as u64;
+        self.disk.replaced();
         Ok(())
     }
 }
@@ -198,13 +252,18 @@ fn checked(raw: &[u8]) -> Option<&[u8]> {
 pub(crate) struct DiskStorage {
     dir: Option<LogDir>,
     path: PathBuf,
+    journal: JournalDisk,
 }
 
 impl DiskStorage {
     /// Takes over an open folder.
-    pub(crate) fn new(dir: LogDir) -> Self {
+    pub(crate) fn new(dir: LogDir, journal: JournalDisk) -> Self {
         let path = dir.path().to_owned();
-        Self { dir: Some(dir), path }
+        Self {
+            dir: Some(dir),
+            path,
+            journal,
+        }
     }
 }
 
@@ -223,7 +282,11 @@ impl Storage for DiskStorage {
             });
         };
         let log = dir.open_partition(topic, partition, topic_id, config, now_ms)?;
-        Ok(Box::new(DiskLog(log, false)))
+        Ok(Box::new(DiskLog {
+            log,
+            failing: false,
+            journal: self.journal.clone(),
+        }))
     }
 
     fn checkpoint(&mut self, positions: &[LogPosition]) {
@@ -316,54 +379,69 @@ static REMOVER: LazyLock<mpsc::Sender<DeletedFolder>> = LazyLock::new(|| {
 });
 
 /// A log on disk behind the core's port.
-struct DiskLog(
-    PartitionLog,
+struct DiskLog {
+    log: PartitionLog,
     /// The last write failed.
-    bool,
-);
+    failing: bool,
+    journal: JournalDisk,
+}
 
 impl DiskLog {
     /// Says once that writes fail, and once that they don't any more.
     fn tell<T>(&mut self, written: Result<T, LogError>) -> Result<T, LogError> {
         match &written {
-            Err(error @ (LogError::Io { .. } | LogError::Offline { .. })) if !self.1 => {
+            Err(error @ (LogError::Io { .. } | LogError::Offline { .. })) if !self.failing => {
                 tracing::error!(%error, "a log can't be written to: clients get KAFKA_STORAGE_ERROR until it can");
-                self.1 = true;
+                self.failing = true;
             }
-            Ok(_) if self.1 => {
+            Ok(_) if self.failing => {
                 tracing::info!("a log can be written to again");
-                self.1 = false;
+                self.failing = false;
             }
             _ => {}
         }
         written
     }
+
+    /// A write; where it forced records to the disk, the journal is there before the answer.
+    fn write<T>(
+        &mut self,
+        write: impl FnOnce(&mut PartitionLog) -> Result<T, LogError>,
+    ) -> Result<T, LogError> {
+        let forced = self.log.recovery_point();
+        let written = write(&mut self.log)?;
+        if self.log.recovery_point() > forced {
+            self.journal.force()?;
+        }
+        Ok(written)
+    }
 }
 
 impl ReplicaLog for DiskLog {
     fn append(&mut self, batch: &ValidBatch, leader_epoch: i32, now_ms: i64) -> Result<Append, LogError> {
-        let written = self.0.append(batch, leader_epoch, now_ms);
+        let written = self.write(|log| log.append(batch, leader_epoch, now_ms));
         self.tell(written)
     }
 
     fn append_replicated(&mut self, records: &Bytes, now_ms: i64) -> Result<(), LogError> {
-        self.0.append_replicated(records, now_ms).map(|_| ())
+        self.write(|log| log.append_replicated(records, now_ms))
+            .map(|_| ())
     }
 
     fn truncate_to(&mut self, offset: i64) -> Result<(), LogError> {
-        self.0.truncate_to(offset)
+        self.log.truncate_to(offset)
     }
 
     fn truncate_fully(&mut self, offset: i64) -> Result<(), LogError> {
-        self.0.truncate_fully(offset)
+        self.log.truncate_fully(offset)
     }
 
     fn begin_epoch(&mut self, epoch: i32) -> Result<(), LogError> {
-        self.0.assign_epoch(epoch, self.0.end_offset())
+        self.log.assign_epoch(epoch, self.log.end_offset())
     }
 
     fn latest_epoch(&self) -> Option<i32> {
-        self.0.latest_epoch()
+        self.log.latest_epoch()
     }
 
     fn read(
@@ -373,64 +451,64 @@ impl ReplicaLog for DiskLog {
         upper_bound: i64,
         min_one: bool,
     ) -> Result<LogSlice, LogError> {
-        self.0.read(offset, max_bytes, upper_bound, min_one)
+        self.log.read(offset, max_bytes, upper_bound, min_one)
     }
 
     fn start_offset(&self) -> i64 {
-        self.0.start_offset()
+        self.log.start_offset()
     }
 
     fn end_offset(&self) -> i64 {
-        self.0.end_offset()
+        self.log.end_offset()
     }
 
     fn size_bytes(&self) -> u64 {
-        self.0.size_bytes()
+        self.log.size_bytes()
     }
 
     fn last_stable_offset(&self, high_watermark: i64) -> i64 {
-        self.0.last_stable_offset(high_watermark)
+        self.log.last_stable_offset(high_watermark)
     }
 
     fn offset_for_timestamp(&self, query: TimestampQuery) -> Result<Option<TimestampOffset>, LogError> {
-        self.0.offset_for_timestamp(query)
+        self.log.offset_for_timestamp(query)
     }
 
     fn epoch_at(&self, offset: i64) -> Option<i32> {
-        self.0.epoch_at(offset)
+        self.log.epoch_at(offset)
     }
 
     fn offset_for_leader_epoch(&self, epoch: i32) -> Option<EpochEnd> {
-        self.0.offset_for_leader_epoch(epoch)
+        self.log.offset_for_leader_epoch(epoch)
     }
 
     fn delete_records_before(&mut self, offset: i64, high_watermark: i64) -> Result<i64, LogError> {
-        self.0.delete_records_before(offset, high_watermark)
+        self.log.delete_records_before(offset, high_watermark)
     }
 
     fn enforce_retention(&mut self, now_ms: i64, high_watermark: i64) -> Result<(), LogError> {
-        self.0.expire_producers(now_ms);
-        self.0.enforce_retention(now_ms, high_watermark).map(|_| ())
+        self.log.expire_producers(now_ms);
+        self.log.enforce_retention(now_ms, high_watermark).map(|_| ())
     }
 
     fn compact(&mut self, now_ms: i64, high_watermark: i64) -> Result<(), LogError> {
-        self.0.compact(now_ms, high_watermark).map(|_| ())
+        self.log.compact(now_ms, high_watermark).map(|_| ())
     }
 
     fn cleaned_to(&self) -> i64 {
-        self.0.cleaned_to()
+        self.log.cleaned_to()
     }
 
     fn flush_if_due(&mut self, now_ms: i64) -> Result<(), LogError> {
-        self.0.flush_if_due(now_ms)
+        self.write(|log| log.flush_if_due(now_ms))
     }
 
     fn set_config(&mut self, config: LogConfig) {
-        self.0.set_config(config);
+        self.log.set_config(config);
     }
 
     fn start_verification(&mut self, first: &FirstBatch, now_ms: i64) -> Result<bool, LogError> {
-        self.0.start_verification(
+        self.log.start_verification(
             first.producer_id,
             first.epoch,
             first.sequence,
@@ -440,16 +518,16 @@ impl ReplicaLog for DiskLog {
     }
 
     fn append_marker(&mut self, marker: &NewMarker, leader_epoch: i32, now_ms: i64) -> Result<i64, LogError> {
-        let appended = self.0.append_marker(marker, leader_epoch, now_ms)?;
+        let appended = self.write(|log| log.append_marker(marker, leader_epoch, now_ms))?;
         Ok(appended.last_offset + 1)
     }
 
     fn high_watermark_advanced(&mut self, high_watermark: i64) {
-        self.0.high_watermark_advanced(high_watermark);
+        self.log.high_watermark_advanced(high_watermark);
     }
 
     fn aborted_transactions(&self, from: i64, slice: &LogSlice) -> Vec<(i64, i64)> {
-        let aborted = self.0.aborted_transactions(from, slice).unwrap_or_default();
+        let aborted = self.log.aborted_transactions(from, slice).unwrap_or_default();
         aborted
             .into_iter()
             .map(|txn| (txn.producer_id, txn.first_offset))
@@ -465,27 +543,27 @@ impl ReplicaLog for DiskLog {
             coordinator_epoch: entry.coordinator_epoch,
             transaction_start: entry.txn_first_offset,
         };
-        self.0.producers().iter().map(state).collect()
+        self.log.producers().iter().map(state).collect()
     }
 
     fn close(&mut self) -> Result<(), LogError> {
-        self.0.close()
+        self.log.close()
     }
 
     fn has_folder(&self) -> bool {
-        self.0.has_folder()
+        self.log.has_folder()
     }
 
     fn make_folder(&mut self) -> Result<(), LogError> {
-        self.0.make_folder()
+        self.log.make_folder()
     }
 
     fn recovery_point(&self) -> i64 {
-        self.0.recovery_point()
+        self.log.recovery_point()
     }
 
     fn delete(self: Box<Self>) -> Result<(), LogError> {
-        if let Some(gone) = self.0.delete()? {
+        if let Some(gone) = self.log.delete()? {
             // The folder is out of the way already; its bytes are freed beside the core. Without that thread they are
             // at the next start.
             let _ = REMOVER.send(gone);
@@ -497,6 +575,7 @@ impl ReplicaLog for DiskLog {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::tests::batch;
 
     #[test]
     fn a_torn_line_is_passed_over_and_a_damaged_one_is_said() {
@@ -526,6 +605,25 @@ mod tests {
             FileJournal::open(data.path(), || "d".to_owned()),
             Err(JournalError::Damaged { line: 2, .. })
         ));
+    }
+
+    #[test]
+    fn records_that_are_forced_to_the_disk_take_the_journal_with_them() {
+        let data = tempfile::tempdir().unwrap();
+        let (mut journal, _) = FileJournal::open(data.path(), || "c".to_owned()).unwrap();
+        let disk = journal.disk();
+        let dir = LogDir::open(data.path().join("broker-1"), LogDirOptions::default()).unwrap();
+        let mut storage = DiskStorage::new(dir, journal.disk());
+        for (topic, flush_messages, waits) in [("lax", u64::MAX, true), ("strict", 1, false)] {
+            let config = LogConfig {
+                flush_messages,
+                ..LogConfig::default()
+            };
+            let mut log = storage.open(topic, 0, Uuid::from_u128(1), config, 0).unwrap();
+            journal.append(&[Record::ProducerIds { next: 1000 }]).unwrap();
+            log.append(&batch(topic, 1), 0, 0).unwrap();
+            assert_eq!(disk.waiting().is_some(), waits, "{topic}");
+        }
     }
 
     #[test]

@@ -51,7 +51,7 @@ impl Lab {
         for id in nodes.keys() {
             let path = folder.join(format!("broker-{id}"));
             let dir = LogDir::open(path, LogDirOptions::default()).unwrap();
-            storage.insert(*id, Box::new(DiskStorage::new(dir)));
+            storage.insert(*id, Box::new(DiskStorage::new(dir, journal.disk())));
         }
         let set: Overrides = configs
             .iter()

@@ -41,7 +41,7 @@ fn open(data: &Path, now_ms: i64) -> Core {
     let path = data.join("broker-1");
     let dir = LogDir::open(&path, LogDirOptions::default()).unwrap();
     let (journal, records) = FileJournal::open(data, || "c".to_owned()).unwrap();
-    let storage: Box<dyn Storage> = Box::new(DiskStorage::new(dir));
+    let storage: Box<dyn Storage> = Box::new(DiskStorage::new(dir, journal.disk()));
     let node = Node {
         host: "127.0.0.1".to_owned(),
         port: 1,

@@ -56,7 +56,7 @@ pub(super) fn record(value: &str, timestamp_ms: i64) -> NewRecord {
 }
 
 /// A batch of `count` records named after `name`, one millisecond apart.
-pub(super) fn batch(name: &str, count: usize) -> ValidBatch {
+pub(crate) fn batch(name: &str, count: usize) -> ValidBatch {
     batch_at(name, count, NOW)
 }
 
