@@ -119,7 +119,7 @@ def topics(f):
     f.ask("partitions fewer", lambda: grown("rides", 2))
     f.ask("partitions of an unknown topic", lambda: grown("ghost", 5))
     f.ask("partitions validate only", lambda: grown("rides", 9, validate_only=True))
-    f.ask("partitions now", lambda: len(described("rides")["partitions"]))
+    f.ask("partitions now", lambda: until(lambda: len(described("rides")["partitions"]), lambda n: n == 5))
     f.ask("topic delete", lambda: f.result(f.admin.delete_topics([f.name("rides")])))
     f.ask("topic delete again", lambda: f.result(f.admin.delete_topics([f.name("rides")])))
     f.ask("topic is gone", lambda: until(lambda: f.name("rides") not in f.admin.list_topics(timeout=DEADLINE_S).topics))
