@@ -55,11 +55,7 @@ pub(super) static TOOL: Tool = Tool {
     syntax: Syntax::Jopt,
     flags: &FLAGS,
     run,
-    frame: |message| Framed {
-        on_stdout: false,
-        text: format!("{message}\n"),
-        exit: 1,
-    },
+    frame: Framed::plain,
 };
 
 static FLAGS: [Flag; 14] = [

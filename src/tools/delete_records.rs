@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::flags::{Args, BOOTSTRAP, COMMAND_CONFIG, Flag, HELP, Syntax, Takes, VERSION, flag};
-use super::io::{Failure, Ran, admin};
+use super::io::{Ran, admin};
 use super::{Framed, Tool, ToolIo, java, properties};
 
 pub(super) static TOOL: Tool = Tool {
@@ -13,10 +13,10 @@ pub(super) static TOOL: Tool = Tool {
     syntax: Syntax::Jopt,
     flags: &FLAGS,
     run,
-    frame: |message| Framed {
-        on_stdout: false,
-        text: format!("Error while executing delete records command: {message}\n"),
-        exit: 1,
+    frame: |message| {
+        Framed::plain(&format!(
+            "Error while executing delete records command: {message}"
+        ))
     },
 };
 
@@ -33,11 +33,6 @@ static FLAGS: [Flag; 5] = [
 ];
 
 #[derive(Deserialize)]
-struct Plan {
-    partitions: Vec<Entry>,
-}
-
-#[derive(Deserialize)]
 struct Entry {
     topic: String,
     partition: i32,
@@ -47,11 +42,8 @@ struct Entry {
 fn run(args: &Args, io: &mut ToolIo<'_>) -> Ran {
     args.require(&["offset-json-file"])?;
     let path = args.one("offset-json-file")?.unwrap_or_default();
-    let text = io.files.read(path)?;
-    let plan: Plan = serde_json::from_str(&text)
-        .map_err(|error| Failure::Error(format!("{path}:{}: {error}", error.line())))?;
-    let before: Vec<((String, i32), i64)> = plan
-        .partitions
+    let entries: Vec<Entry> = io.files.read_partitions(path)?;
+    let before: Vec<((String, i32), i64)> = entries
         .into_iter()
         .map(|entry| ((entry.topic, entry.partition), entry.offset))
         .collect();

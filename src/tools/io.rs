@@ -4,6 +4,7 @@ use std::io::{self, BufRead, Read, Write};
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::cancel::Cancel;
@@ -48,6 +49,17 @@ impl ToolFiles {
         }
         let folder = self.folder.as_ref();
         Ok(folder.map_or_else(|| name.into(), |folder| folder.join(name)))
+    }
+
+    /// The entries of a JSON file `{"partitions": […]}`, as several tools take it.
+    pub(super) fn read_partitions<T: DeserializeOwned>(&self, name: &str) -> Result<Vec<T>, Failure> {
+        #[derive(Deserialize)]
+        struct File<T> {
+            partitions: Vec<T>,
+        }
+        let file: File<T> = serde_json::from_str(&self.read(name)?)
+            .map_err(|error| Failure::Error(format!("{name}:{}: {error}", error.line())))?;
+        Ok(file.partitions)
     }
 
     /// The text of a file.

@@ -19,11 +19,7 @@ pub(super) static TOOL: Tool = Tool {
     syntax: Syntax::Jopt,
     flags: &FLAGS,
     run,
-    frame: |message| Framed {
-        on_stdout: false,
-        text: format!("{message}\n"),
-        exit: 1,
-    },
+    frame: Framed::plain,
 };
 
 static FLAGS: [Flag; 10] = [
@@ -54,11 +50,6 @@ static FLAGS: [Flag; 10] = [
     HELP,
     VERSION,
 ];
-
-#[derive(Deserialize)]
-struct Plan {
-    partitions: Vec<Entry>,
-}
 
 #[derive(Deserialize)]
 struct Entry {
@@ -137,12 +128,8 @@ fn places(args: &Args, io: &ToolIo<'_>) -> Result<Option<Vec<TopicPartition>>, F
         ));
     }
     if let Some(path) = args.one("path-to-json-file")? {
-        let plan: Plan = serde_json::from_str(&io.files.read(path)?)
-            .map_err(|error| Failure::Error(format!("{path}:{}: {error}", error.line())))?;
-        let places = plan
-            .partitions
-            .into_iter()
-            .map(|entry| (entry.topic, entry.partition));
+        let entries: Vec<Entry> = io.files.read_partitions(path)?;
+        let places = entries.into_iter().map(|entry| (entry.topic, entry.partition));
         return Ok(Some(places.collect()));
     }
     let Some(topic) = args.one("topic")? else {

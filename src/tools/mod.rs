@@ -60,6 +60,17 @@ struct Framed {
     exit: i32,
 }
 
+impl Framed {
+    /// The message alone on stderr, and exit code 1: as most of the tools end.
+    fn plain(message: &str) -> Self {
+        Self {
+            on_stdout: false,
+            text: format!("{message}\n"),
+            exit: 1,
+        }
+    }
+}
+
 /// All tools, by name.
 static TOOLS: [&Tool; 14] = [
     &configs::TOOL,

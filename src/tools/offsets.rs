@@ -18,11 +18,7 @@ pub(super) static TOOL: Tool = Tool {
     syntax: Syntax::Jopt,
     flags: &FLAGS,
     run,
-    frame: |message| Framed {
-        on_stdout: false,
-        text: format!("Error occurred: {message}\n"),
-        exit: 1,
-    },
+    frame: |message| Framed::plain(&format!("Error occurred: {message}")),
 };
 
 static FLAGS: [Flag; 9] = [

@@ -31,11 +31,7 @@ pub(super) static TOOL: Tool = Tool {
     },
     flags: &FLAGS,
     run,
-    frame: |message| Framed {
-        on_stdout: false,
-        text: format!("{message}\n"),
-        exit: 1,
-    },
+    frame: Framed::plain,
 };
 
 const PROPERTIES: &[&str] = &[
