@@ -22,6 +22,8 @@ use crate::problem::{Exit, Outcome, Problem};
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Making a topic, or taking one away, is seen by the whole cluster within this time.
 const SETTLE: Duration = Duration::from_secs(20);
+/// A topic that no broker has known for so long isn't there: after one has told of it, another may still have to hear of it.
+const UNKNOWN: Duration = Duration::from_secs(3);
 
 /// Makes what the step's setup block asks for, and only what is not so yet: topics that exist stay, records that the
 /// topic holds are not written again, offsets are moved where they differ. Once a step, or it takes back what the
@@ -165,19 +167,20 @@ pub fn clean(names: &Names, target: &Target) -> Outcome<Vec<String>> {
     Ok(busy)
 }
 
-/// Asks again until there is an answer or the time is over.
-fn wait_until<T>(limit: Duration, mut ask: impl FnMut() -> KafkaResult<Option<T>>) -> KafkaResult<T> {
+/// Asks again until there is an answer or the time is over; an error then.
+fn wait_until<T>(limit: Duration, ask: impl FnMut() -> KafkaResult<Option<T>>) -> KafkaResult<T> {
+    wait_for(limit, ask)?.ok_or_else(|| KafkaError::of(RDKafkaErrorCode::RequestTimedOut))
+}
+
+/// Asks again until there is something or the time is over; what was answered last.
+fn wait_for<T>(limit: Duration, mut ask: impl FnMut() -> KafkaResult<Option<T>>) -> KafkaResult<Option<T>> {
     let deadline = Instant::now() + limit;
     loop {
         let answer = ask();
-        match answer {
-            Ok(Some(found)) => return Ok(found),
-            Err(error) if Instant::now() >= deadline => return Err(error),
-            Ok(None) if Instant::now() >= deadline => {
-                return Err(KafkaError::of(RDKafkaErrorCode::RequestTimedOut));
-            }
-            _ => std::thread::park_timeout(Duration::from_millis(20)),
+        if matches!(answer, Ok(Some(_))) || Instant::now() >= deadline {
+            return answer;
         }
+        std::thread::park_timeout(Duration::from_millis(20));
     }
 }
 
@@ -324,8 +327,7 @@ fn read_seed(produce: &SetupProduce, text: &[u8], shown: &PathBuf) -> Outcome<Ve
 /// Writes the seeds that the topics do not hold yet: after a crash in the middle only the rest.
 fn write_missing(target: &Target, admin: &Admin, seeds: BTreeMap<String, Vec<Seed>>) -> Outcome<()> {
     for (name, mut seeds) in seeds {
-        let topic = admin
-            .topic(&name)
+        let topic = wait_for(UNKNOWN, || admin.topic(&name))
             .map_err(|error| no_answer(&error))?
             .ok_or_else(|| {
                 Problem::new(format!(
