@@ -126,7 +126,8 @@ pub fn clean(names: &Names, target: &Target) -> Outcome<Vec<String>> {
         .collect();
     for topic in &there {
         match admin.delete_topic(topic) {
-            Err(error) if !error.is_unknown_topic() => {
+            // What is left is deleted again below.
+            Err(error) if !error.is_unknown_topic() && !error.broker_left() => {
                 return Err(
                     Problem::new(format!("the topic '{topic}' can't be deleted: {error}")).exit(Exit::NoLab),
                 );
@@ -219,10 +220,13 @@ fn create(admin: &Admin, wanted: &SetupTopic) -> KafkaResult<Topic> {
         config: wanted.config.clone(),
         ..NewTopic::default()
     };
-    if let Err(error) = admin.create_topic(&new)
-        && error.code != RDKafkaErrorCode::TopicAlreadyExists
-    {
-        return Err(error);
+    let deadline = Instant::now() + SETTLE;
+    loop {
+        match admin.create_topic(&new) {
+            Err(error) if error.broker_left() && Instant::now() < deadline => {}
+            Err(error) if error.code != RDKafkaErrorCode::TopicAlreadyExists => return Err(error),
+            _ => break,
+        }
     }
     wait_until(SETTLE, || {
         let topic = admin.topic(&wanted.name)?;

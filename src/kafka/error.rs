@@ -55,6 +55,12 @@ impl KafkaError {
         )
     }
 
+    /// The broker that was asked is no longer one of the cluster's as this client sees it: it has stopped, or has just
+    /// started. Whether it got the request is unknown; another broker can be asked.
+    pub fn broker_left(&self) -> bool {
+        self.code == RDKafkaErrorCode::DestroyBroker
+    }
+
     /// The topic or the partition isn't there.
     pub fn is_unknown_topic(&self) -> bool {
         matches!(

@@ -11,7 +11,7 @@
 
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::ptr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::bindings as rd;
@@ -197,15 +197,31 @@ impl Native {
         c_int::try_from(self.timeout.as_millis()).unwrap_or(c_int::MAX)
     }
 
-    /// Sends one admin request and reads its result.
-    ///
-    /// `submit` gets the client, the options and the queue; `read` gets the event of the answer.
+    /// Sends one admin request and reads its result; `submit` and `read` as for [`ask_once`](Self::ask_once).
     fn ask<T>(
         &self,
         op: Op,
         wait: Wait,
-        submit: impl FnOnce(*mut rd::rd_kafka_t, *mut rd::rd_kafka_AdminOptions_t, *mut rd::rd_kafka_queue_t),
-        read: impl FnOnce(*mut rd::rd_kafka_event_t) -> KafkaResult<T>,
+        mut submit: impl FnMut(*mut rd::rd_kafka_t, *mut rd::rd_kafka_AdminOptions_t, *mut rd::rd_kafka_queue_t),
+        read: impl Fn(*mut rd::rd_kafka_event_t) -> KafkaResult<T>,
+    ) -> KafkaResult<T> {
+        let deadline = Instant::now() + self.timeout;
+        loop {
+            match self.ask_once(op, wait, &mut submit, &read) {
+                // librdkafka asks another broker by itself for metadata only. What has an effect may have had it.
+                Err(error) if error.broker_left() && wait == Wait::Answer && Instant::now() < deadline => {}
+                answer => return answer,
+            }
+        }
+    }
+
+    /// `submit` gets the client, the options and the queue; `read` gets the event of the answer.
+    fn ask_once<T>(
+        &self,
+        op: Op,
+        wait: Wait,
+        mut submit: impl FnMut(*mut rd::rd_kafka_t, *mut rd::rd_kafka_AdminOptions_t, *mut rd::rd_kafka_queue_t),
+        read: impl Fn(*mut rd::rd_kafka_event_t) -> KafkaResult<T>,
     ) -> KafkaResult<T> {
         let client = self.producer.client().native_ptr();
         let mut reason = [0 as c_char; ERROR_TEXT_BYTES];
