@@ -61,6 +61,11 @@ impl KafkaError {
         self.code == RDKafkaErrorCode::DestroyBroker
     }
 
+    /// librdkafka could not reach the broker that it takes for the controller, and sent nothing.
+    pub(super) fn missed_controller(&self) -> bool {
+        self.code == RDKafkaErrorCode::OperationTimedOut && self.message == "Timed out waiting for controller"
+    }
+
     /// The topic or the partition isn't there.
     pub fn is_unknown_topic(&self) -> bool {
         matches!(

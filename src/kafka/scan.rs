@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rdkafka::{Offset, TopicPartitionList};
 
 use super::{Admin, At, KafkaResult, Target};
 
@@ -59,7 +59,6 @@ pub struct Scanned {
 /// be repeated every second: without news it costs two small requests and no fetch.
 pub struct Scanner {
     admin: Admin,
-    config: ClientConfig,
     consumer: BaseConsumer,
     real: String,
     topic: String,
@@ -101,7 +100,6 @@ impl Scanner {
         Ok(Self {
             admin: Admin::new(target, timeout)?,
             consumer: config.create()?,
-            config,
             real: target.real(topic),
             topic: topic.to_owned(),
             end: if isolation == "read_committed" {
@@ -156,13 +154,8 @@ impl Scanner {
         self.assign(&open)?;
         let read = self.read(&mut open, max, deadline, &mut done, &mut each);
         self.consumer.unassign()?;
-        done.complete = open.is_empty();
-        if read.is_err() || (done.records == 0 && !done.complete) {
-            // What is there did not come: a client that knew the cluster before a broker stopped can go on asking the
-            // wrong one (seen with three containers). A new one learns the cluster anew.
-            self.consumer = self.config.create()?;
-        }
         read?;
+        done.complete = open.is_empty();
         Ok(done)
     }
 

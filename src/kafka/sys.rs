@@ -206,8 +206,15 @@ impl Native {
         read: impl Fn(*mut rd::rd_kafka_event_t) -> KafkaResult<T>,
     ) -> KafkaResult<T> {
         let deadline = Instant::now() + self.timeout;
+        let mut refreshed = false;
         loop {
             match self.ask_once(op, wait, &mut submit, &read) {
+                // Nothing was sent: librdkafka waits for the broker that was the controller, also when it has stopped, until
+                // something else asks for metadata, which can take minutes.
+                Err(error) if error.missed_controller() && !refreshed => {
+                    self.producer.client().fetch_metadata(None, self.timeout)?;
+                    refreshed = true;
+                }
                 // librdkafka asks another broker by itself for metadata only. What has an effect may have had it.
                 Err(error) if error.broker_left() && wait == Wait::Answer && Instant::now() < deadline => {}
                 answer => return answer,
