@@ -34,9 +34,8 @@ const OWN: [&str; 6] = [
     "value.deserializer",
 ];
 
-/// The client's configuration, and the `properties.*` that only Java's client knows: they have no effect.
-pub(super) fn client_config(options: &KafkaOptions, target: &Target) -> (ClientConfig, Vec<String>) {
-    let mut config = target.client_config();
+/// A client's configuration with a table's `properties.*`, and those of them that only Java's client knows: they have no effect.
+pub(super) fn client_config(options: &KafkaOptions, mut config: ClientConfig) -> (ClientConfig, Vec<String>) {
     let mut without_effect = Vec::new();
     for (name, value) in foreign(&options.properties) {
         let mut probe = ClientConfig::new();
@@ -92,7 +91,7 @@ mod tests {
     #[test]
     fn what_only_javas_client_knows_is_left_out_and_told() {
         let options = options(", 'properties.fetch.min.bytes' = '2', 'properties.max.poll.records' = '5'");
-        let (config, without_effect) = client_config(&options, &Target::new("x:1"));
+        let (config, without_effect) = client_config(&options, Target::new("x:1").client_config());
         assert_eq!(config.get("fetch.min.bytes"), Some("2"));
         assert_eq!(without_effect, ["max.poll.records"]);
     }

@@ -44,7 +44,7 @@ pub(super) struct KafkaSink {
 impl KafkaSink {
     /// Connects nothing yet.
     pub(super) fn open(options: &KafkaOptions, target: &Target) -> Result<Self, String> {
-        let (mut config, _) = client_config(options, target);
+        let (mut config, _) = client_config(options, target.client_config());
         // The partition of a key is the one that Flink's sink, a Java client, would choose.
         config.set("partitioner", "murmur2_random").set("linger.ms", "5");
         let failures = Failures::default();

@@ -237,7 +237,7 @@ impl Source {
         splits: Vec<Split>,
     ) -> Result<(Self, Vec<String>), SourceError> {
         let client = |error: ClientError| SourceError::Client(error.to_string());
-        let (mut config, without_effect) = client_config(options, target);
+        let (mut config, without_effect) = client_config(options, target.consumer_config());
         let group = options.properties.get("group.id");
         config
             // librdkafka assigns only in a group; without 'properties.group.id' nothing is ever committed to it.

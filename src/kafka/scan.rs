@@ -86,7 +86,7 @@ impl Scanner {
         isolation: &str,
         timeout: Duration,
     ) -> KafkaResult<Self> {
-        let mut config = target.client_config();
+        let mut config = target.consumer_config();
         config
             // Required by the client; nothing is ever committed in its name.
             .set("group.id", target.real("streamlings-scan"))

@@ -48,6 +48,14 @@ impl Target {
         config
     }
 
+    /// [`Self::client_config`] of a client that reads records.
+    pub fn consumer_config(&self) -> ClientConfig {
+        let mut config = self.client_config();
+        // A full queue of fetched records is emptied in a few milliseconds; librdkafka else looks again after a second.
+        config.set("fetch.queue.backoff.ms", "5");
+        config
+    }
+
     /// The name on the cluster of the topic or group that the lab calls `name`.
     pub fn real(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)

@@ -340,7 +340,7 @@ fn config(args: &Args, target: &Target, io: &mut ToolIo<'_>) -> Result<ClientCon
         Some(group) => (*group).to_owned(),
         None => format!("console-consumer-{}", rand::rng().random_range(0..100_000)),
     };
-    let mut config = target.client_config();
+    let mut config = target.consumer_config();
     config
         .set("client.id", "console-consumer")
         // A group of the tool's own is never used again: nothing is committed in its name.

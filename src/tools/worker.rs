@@ -164,7 +164,7 @@ fn run(args: &Args, io: &mut ToolIo<'_>) -> Ran {
 fn consumer(target: &Target, group: &str, commit: Commit) -> Result<BaseConsumer, Failure> {
     let auto = if commit == Commit::Auto { "true" } else { "false" };
     target
-        .client_config()
+        .consumer_config()
         .set("client.id", "worker")
         .set("group.id", target.real(group))
         .set("enable.auto.commit", auto)
