@@ -1,5 +1,7 @@
 //! The words of the guided prompt, in one table: help, completion and suggestions come from it.
 
+use crate::tools::bare_name;
+
 /// What a word does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Word {
@@ -287,22 +289,19 @@ pub fn find(typed: &str) -> Option<&'static Entry> {
 /// The nearest word or tool, when one is near enough to be meant.
 pub fn suggest(typed: &str, tools: &[&'static str]) -> Option<&'static str> {
     let lower = typed.to_lowercase();
-    let near = |name: &str| strsim::damerau_levenshtein(&lower, name);
-    // `topics` means kafka-topics.
-    if let Some(tool) = tools
-        .iter()
-        .find(|tool| tool.strip_prefix("kafka-") == Some(lower.trim_end_matches(".sh")))
-    {
-        return Some(tool);
-    }
-    WORDS
-        .iter()
-        .map(|entry| entry.name)
-        .chain(tools.iter().copied())
-        .map(|name| (near(name), name))
-        .min()
-        .filter(|(distance, name)| *distance <= 1 + name.len() / 5)
-        .map(|(_, name)| name)
+    let lower = bare_name(&lower);
+    // `topics` means kafka-topics, and so does `topisc`.
+    let near = |name: &'static str| {
+        let short = name.strip_prefix("kafka-").unwrap_or(name);
+        let distances = [name, short].map(|name| (strsim::damerau_levenshtein(lower, name), name.len()));
+        let meant = distances
+            .into_iter()
+            .filter(|(distance, len)| *distance <= 1 + len / 5);
+        meant.map(|(distance, _)| (distance, name)).min()
+    };
+    let names = WORDS.iter().map(|entry| entry.name);
+    let nearest = names.chain(tools.iter().copied()).filter_map(near).min();
+    nearest.map(|(_, name)| name)
 }
 
 #[cfg(test)]
@@ -337,6 +336,8 @@ mod tests {
         assert_eq!(suggest("hnit", TOOLS), Some("hint"));
         assert_eq!(suggest("kafka-topcis", TOOLS), Some("kafka-topics"));
         assert_eq!(suggest("topics", TOOLS), Some("kafka-topics"));
+        assert_eq!(suggest("topicss", TOOLS), Some("kafka-topics"));
+        assert_eq!(suggest("bin/kafka-topic.sh", TOOLS), Some("kafka-topics"));
         assert_eq!(
             suggest("console-producer.sh", TOOLS),
             Some("kafka-console-producer")

@@ -65,7 +65,7 @@ fn unknown(word: &str) -> Problem {
     all.extend(crate::cli::command_names());
     let shown = crate::ui::visible(word);
     let problem = Problem::new(format!("there is no command '{shown}'"));
-    let bare = word.strip_suffix(".sh").unwrap_or(word);
+    let bare = super::bare_name(word);
     // `ktopics`, `topics`, `console-consumer`: what a tool's name ends with.
     let ending = bare
         .strip_prefix("kafka")

@@ -127,8 +127,17 @@ pub fn about(word: &str) -> Option<&'static str> {
     find(word).map(|tool| tool.about)
 }
 
+/// The tool's name in a word that is typed: Kafka's scripts are copied from its documentation with their folder and
+/// suffix (`bin/kafka-topics.sh`).
+pub(crate) fn bare_name(word: &str) -> &str {
+    match word.strip_suffix(".sh") {
+        Some(path) => path.rsplit_once('/').map_or(path, |(_, name)| name),
+        None => word,
+    }
+}
+
 fn find(word: &str) -> Option<&'static Tool> {
-    let name = word.strip_suffix(".sh").unwrap_or(word);
+    let name = bare_name(word);
     TOOLS.iter().find(|tool| tool.name == name).copied()
 }
 
@@ -284,6 +293,7 @@ mod tests {
     #[test]
     fn the_shell_suffix_of_kafkas_scripts_is_accepted() {
         assert!(is_tool("kafka-topics") && is_tool("kafka-topics.sh"));
-        assert!(!is_tool("kafka-topic") && !is_tool(""));
+        assert!(is_tool("bin/kafka-topics.sh") && is_tool("/opt/kafka/bin/kafka-topics.sh"));
+        assert!(!is_tool("kafka-topic") && !is_tool("") && !is_tool("bin/kafka-topics") && !is_tool("bin/.sh"));
     }
 }

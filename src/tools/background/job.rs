@@ -88,7 +88,7 @@ pub(super) struct Job {
 
 /// What a tool is called beside its number: `consumer` for kafka-console-consumer.
 fn label(word: &str) -> String {
-    let name = word.strip_suffix(".sh").unwrap_or(word);
+    let name = crate::tools::bare_name(word);
     let name = name.strip_prefix("kafka-").unwrap_or(name);
     name.strip_prefix("console-").unwrap_or(name).to_string()
 }
