@@ -159,6 +159,11 @@ fn consumers_run_side_by_side_and_each_ends_in_its_way() {
 
     prompt.send_line("txn begin --id fares").unwrap();
     see(&mut prompt, "transaction begun");
+    // Time enough to look at it: ten minutes, where producers have one.
+    prompt
+        .send_line("kafka-transactions describe --transactional-id fares")
+        .unwrap();
+    see(&mut prompt, "600000");
     prompt.send_line("txn begin").unwrap();
     see(&mut prompt, "producer a has an open transaction");
 

@@ -21,6 +21,9 @@ use super::java;
 const PATIENCE: Duration = Duration::from_secs(15);
 /// How long an abort may take when the prompt is left.
 const FAREWELL: Duration = Duration::from_secs(3);
+/// How long a transaction may stay open where `--timeout-ms` isn't given: a learner reads and types between two words,
+/// and the producers' default of a minute would abort it meanwhile. Brokers allow 15 minutes by default.
+const OPEN_MS: i32 = 600_000;
 /// The producer that is meant where none is named.
 const USUAL: &str = "a";
 /// Producers of one prompt.
@@ -161,7 +164,7 @@ impl TxnDesk {
                     Problem::new(format!("this prompt holds {MOST} producers already")).next("txn close"),
                 );
             }
-            let held = Held::new(id, words.number("timeout-ms")?, target)?;
+            let held = Held::new(id, words.number("timeout-ms")?.unwrap_or(OPEN_MS), target)?;
             self.held.insert(name.to_owned(), held);
         }
         let begun = match self.held.get_mut(name) {
@@ -300,7 +303,7 @@ impl TxnDesk {
 }
 
 impl Held {
-    fn new(id: &str, timeout_ms: Option<i32>, target: &Target) -> Outcome<Self> {
+    fn new(id: &str, timeout_ms: i32, target: &Target) -> Outcome<Self> {
         let delivery = Delivery::default();
         let unmade = |error: ClientError| {
             let error = KafkaError::from(error);
@@ -315,10 +318,8 @@ impl Held {
             .set("client.id", "txn")
             .set("transactional.id", target.real(id))
             .set("partitioner", "murmur2_random")
+            .set("transaction.timeout.ms", timeout_ms.to_string())
             .set("linger.ms", "0");
-        if let Some(ms) = timeout_ms {
-            config.set("transaction.timeout.ms", ms.to_string());
-        }
         let producer: BaseProducer<Delivery> =
             config.create_with_context(delivery.clone()).map_err(unmade)?;
         producer.init_transactions(PATIENCE).map_err(unmade)?;
