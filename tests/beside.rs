@@ -159,7 +159,7 @@ fn consumers_run_side_by_side_and_each_ends_in_its_way() {
 
     prompt.send_line("txn begin --id fares").unwrap();
     see(&mut prompt, "transaction begun");
-    // Time enough to look at it: ten minutes, where producers have one.
+    // Ten minutes to look at it, where a producer has one.
     prompt
         .send_line("kafka-transactions describe --transactional-id fares")
         .unwrap();
@@ -172,6 +172,42 @@ fn consumers_run_side_by_side_and_each_ends_in_its_way() {
     see(&mut prompt, "The open transaction of producer a is aborted");
     see(&mut prompt, "Your progress is kept");
     prompt.exp_eof().unwrap();
+}
+
+/// Clients stamp records with the machine's time: to a cluster that is days ahead they are old enough to be deleted.
+#[test]
+fn an_exercise_that_moves_no_clock_begins_at_the_machines_time() {
+    let lab = Lab::start();
+    let ahead = || {
+        let status: serde_json::Value =
+            serde_json::from_str(&run(lab.home(), &["status", "--json"])).unwrap();
+        status["clock_ahead_ms"].as_u64().unwrap()
+    };
+    let mut prompt = lab.prompt();
+    let mut see = |keys: &str, text: &str| {
+        prompt.send(keys).unwrap();
+        prompt.flush().unwrap();
+        if let Err(error) = prompt.exp_string(text) {
+            panic!("waiting for {text:?} after {keys:?}: {error}");
+        }
+    };
+    see("clock advance 20d\r", "20d further on");
+    see(
+        "fault add --api Produce --times 1 --drop-answer\r",
+        "the next request Produce",
+    );
+    see("3.4\r", "A fault of another exercise was still in force");
+    see("", "Your prediction");
+    see("\r", "You said:");
+    see("status\r", "20 days ahead");
+    assert!(ahead() > 0);
+    see("1.1\r", "The cluster's clock was 20 days ahead.");
+    see(
+        "kafka-topics --create --topic rides --partitions 3\r",
+        "Created topic rides",
+    );
+    assert_eq!(ahead(), 0);
+    see("quit\r", "Your progress is kept");
 }
 
 #[test]

@@ -279,6 +279,15 @@ fn a_step_on_an_emptied_cluster_is_prepared_again_and_said() {
     learner.types("start 2.2 2");
     learner.sees("Your prediction");
     learner.key("\r");
+    learner.settles();
+    // What a learner has spoilt is made anew once it is deleted.
+    learner.types("kafka-topics --delete --topic payments");
+    learner.settles();
+    learner.types("start 2.2 1");
+    learner.sees("Preparing the cluster for this step");
+    learner.sees("[ ]");
+    let ends = run(&home, &["kafka-get-offsets", "--topic", "payments"], 0);
+    assert_eq!(ends.trim(), "payments:0:24");
     learner.types("quit");
     learner.sees("Your progress is kept");
 }

@@ -193,7 +193,8 @@ fn the_status_has_the_documented_shape() {
             "pid",
             "started",
             "data",
-            "reason"
+            "reason",
+            "clock_ahead_ms"
         ]
     );
     assert_eq!(status["backend"], "embedded");

@@ -169,6 +169,9 @@ fn describe(status: &LabStatus, log: &Path) -> String {
             broker.id, broker.host, broker.port
         ));
     }
+    if let Some(ahead) = status.clock_ahead() {
+        text.push_str(&format!("Clock     {ahead} ahead of this machine's\n"));
+    }
     for job in &status.jobs {
         text.push_str(&format!(
             "Job {}     {}  {}\n",

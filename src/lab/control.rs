@@ -196,6 +196,7 @@ async fn status(State(lab): State<Arc<Lab>>) -> Result<Json<LabStatus>, Refused>
             started: lab.started.clone(),
             data: lab.data.clone(),
             reason: lab.info.reason.clone(),
+            clock_ahead_ms: u64::try_from(lab.backend.clock_ahead().as_millis()).unwrap_or(u64::MAX),
         })
     })
     .await

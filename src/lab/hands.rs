@@ -286,6 +286,10 @@ mod tests {
             "the next 3 requests produce to broker 2 are answered with error 6"
         );
         assert_eq!(
+            parsed("fault add --times 1 --drop-answer").unwrap().to_string(),
+            "the next request is handled, and the answer is dropped"
+        );
+        assert_eq!(
             parsed("fault add --delay 5s").unwrap().action,
             FaultAction::DelayMs(5000)
         );

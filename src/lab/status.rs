@@ -168,6 +168,7 @@ impl FaultRule {
 impl fmt::Display for FaultRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.times {
+            Some(1) => f.write_str("the next request")?,
             Some(times) => write!(f, "the next {times} requests")?,
             None => f.write_str("all requests")?,
         }
@@ -177,11 +178,16 @@ impl fmt::Display for FaultRule {
         if let Some(broker) = self.broker {
             write!(f, " to broker {broker}")?;
         }
+        let (wait, be) = if self.times == Some(1) {
+            ("waits", "is")
+        } else {
+            ("wait", "are")
+        };
         match self.action {
-            FaultAction::DelayMs(ms) => write!(f, " wait {ms} ms"),
-            FaultAction::Error(code) => write!(f, " are answered with error {code}"),
-            FaultAction::Drop => f.write_str(" are dropped with their connection"),
-            FaultAction::DropAnswer => f.write_str(" are handled, and the answer is dropped"),
+            FaultAction::DelayMs(ms) => write!(f, " {wait} {ms} ms"),
+            FaultAction::Error(code) => write!(f, " {be} answered with error {code}"),
+            FaultAction::Drop => write!(f, " {be} dropped with the connection"),
+            FaultAction::DropAnswer => write!(f, " {be} handled, and the answer is dropped"),
         }
     }
 }
@@ -222,9 +228,24 @@ pub struct LabStatus {
     pub data: Option<PathBuf>,
     /// Why the cluster runs there.
     pub reason: String,
+    /// How far the cluster's clock is ahead of this machine's, in milliseconds; only the embedded one can be.
+    #[serde(default)]
+    pub clock_ahead_ms: u64,
 }
 
 impl LabStatus {
+    /// The same for a reader: `20 days`; nothing when the clock is that of the machine.
+    pub fn clock_ahead(&self) -> Option<String> {
+        let (count, unit) = match self.clock_ahead_ms / 1000 {
+            0 => return None,
+            seconds @ 1..=119 => (seconds, "second"),
+            seconds @ 120..=7199 => (seconds / 60, "minute"),
+            seconds @ 7200..=172_799 => (seconds / 3600, "hour"),
+            seconds => (seconds / 86_400, "day"),
+        };
+        Some(format!("{count} {unit}{}", if count == 1 { "" } else { "s" }))
+    }
+
     /// Whether any broker answers.
     pub fn reachable(&self) -> bool {
         self.brokers.iter().any(|broker| broker.up)
@@ -245,6 +266,31 @@ pub(super) struct LabInfo {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_is_ahead_is_told_in_whole_units() {
+        let ahead = |clock_ahead_ms| {
+            let status = LabStatus {
+                backend: BackendKind::Embedded,
+                bootstrap: String::new(),
+                prefix: String::new(),
+                brokers: Vec::new(),
+                jobs: Vec::new(),
+                capabilities: Capabilities::default(),
+                pid: 1,
+                started: String::new(),
+                data: None,
+                reason: String::new(),
+                clock_ahead_ms,
+            };
+            status.clock_ahead().unwrap_or_default()
+        };
+        assert_eq!(ahead(0), "");
+        assert_eq!(ahead(1_000), "1 second");
+        assert_eq!(ahead(120_000), "2 minutes");
+        assert_eq!(ahead(86_400_000), "24 hours");
+        assert_eq!(ahead(20 * 86_400_000 + 60_000), "20 days");
+    }
 
     #[test]
     fn a_need_that_no_lab_knows_is_missing() {

@@ -7,10 +7,10 @@ use console::Term;
 use super::screen::Screen;
 use super::watch::Watched;
 use crate::check::setup;
-use crate::course::{Course, Exercise, Progress, Step, WorkFolder};
+use crate::course::{Course, Exercise, Need, Progress, Step, WorkFolder};
 use crate::home::Home;
 use crate::kafka::{Admin, Target};
-use crate::lab::{BackendKind, LabClient};
+use crate::lab::{BackendKind, BrokerVerb, LabClient};
 use crate::problem::{Exit, Outcome, Problem};
 use crate::ui;
 
@@ -77,6 +77,49 @@ pub fn confirm_restart(lab: &LabClient, brokers: u16, screen: &Screen) -> Outcom
     Ok(ui::confirm(&Term::stderr(), "Restart it?", true).unwrap_or(false))
 }
 
+/// How far the cluster's clock is ahead, where the exercise needs it to be the machine's: clients stamp their records
+/// with the machine's time, and to a cluster that is days ahead they are old enough for retention.
+pub fn clock_in_the_way(exercise: &Exercise, lab: &LabClient) -> Option<String> {
+    if needs(exercise, Need::AdvanceClock) {
+        return None;
+    }
+    lab.status().ok().and_then(|status| status.clock_ahead())
+}
+
+/// Ends the faults that another exercise has left in force; whether there were any.
+pub fn heal(exercise: &Exercise, lab: &LabClient) -> bool {
+    lab.capabilities().faults
+        && !needs(exercise, Need::Faults)
+        && lab.faults().is_ok_and(|faults| !faults.is_empty())
+        && lab.clear_faults().is_ok()
+}
+
+/// Undoes what the exercise has had the learner do to the lab: faults, stopped brokers, followers that don't copy.
+fn mend(exercise: &Exercise, lab: &LabClient) -> Outcome<()> {
+    let can = lab.capabilities();
+    if can.faults {
+        lab.clear_faults()?;
+    }
+    if !can.start_broker || !needs(exercise, Need::StartBroker) {
+        return Ok(());
+    }
+    for broker in lab.status()?.brokers {
+        if !broker.up {
+            lab.broker(broker.id, BrokerVerb::Start)?;
+        }
+        if can.pause_replication {
+            lab.broker(broker.id, BrokerVerb::ResumeReplication)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the exercise, or a step of it, needs this of the lab.
+fn needs(exercise: &Exercise, wanted: Need) -> bool {
+    let of_steps = exercise.steps.iter().flat_map(|step| &step.setup.needs);
+    exercise.needs.iter().chain(of_steps).any(|need| *need == wanted)
+}
+
 /// Why this lab can only show a step: a sentence, or nothing.
 pub fn only_shown(step: &Step, lab: &LabClient) -> Option<String> {
     let needs: Vec<&str> = step.setup.needs.iter().map(|need| need.word()).collect();
@@ -99,8 +142,8 @@ pub fn only_shown(step: &Step, lab: &LabClient) -> Option<String> {
 /// How long the question for the cluster's id may take.
 const CLUSTER_LIMIT: Duration = Duration::from_secs(2);
 
-/// Plays the setup of the step's exercise up to this step, unless it was played already on this cluster. Says it when
-/// the exercise was begun on another one.
+/// Plays the setup of the step's exercise up to this step, unless it was played already on this cluster and its topics
+/// are there: a learner who has spoilt one deletes it. Says it when the exercise was begun on another cluster.
 pub fn set_up(
     course: &Course,
     watched: &Watched,
@@ -109,18 +152,25 @@ pub fn set_up(
     screen: &Screen,
 ) -> Outcome<()> {
     let exercise = &watched.exercise;
-    let here = Admin::new(target, CLUSTER_LIMIT)
-        .ok()
-        .and_then(|admin| admin.cluster_id())
+    let admin = Admin::new(target, CLUSTER_LIMIT).ok();
+    let here = admin
+        .as_ref()
+        .and_then(Admin::cluster_id)
         .map(|id| format!("{id}/{}", target.prefix));
+    let deleted = |step: &Step| {
+        admin.as_ref().is_some_and(|admin| {
+            let mut topics = step.setup.topic.iter();
+            topics.any(|topic| matches!(admin.topic(&topic.name), Ok(None)))
+        })
+    };
     let (mut unsaved, mut moved) = (None, false);
     for step in &exercise.steps[..=watched.index] {
         let record = progress.step(exercise, step);
         // A cluster that doesn't answer, and a record from before clusters were noted, tell nothing.
         let elsewhere = record.cluster.is_some() && here.is_some() && record.cluster != here;
         moved |= elsewhere;
-        let played =
-            step.setup.is_empty() || (!elsewhere && record.set_up.as_ref() == Some(&step.proof_hash));
+        let played = step.setup.is_empty()
+            || (!elsewhere && record.set_up.as_ref() == Some(&step.proof_hash) && !deleted(step));
         if !played {
             screen.say("Preparing the cluster for this step …\n");
             setup::run(course, exercise, step, target)?;
@@ -199,6 +249,7 @@ pub fn reset(
         // A job that never ran needs no stop.
         drop(lab.stop_job(job)?);
     }
+    mend(exercise, lab)?;
     let busy = setup::clean(&used, lab.target())?;
     if !busy.is_empty() {
         screen.say(&format!(
@@ -282,12 +333,19 @@ pub fn status_text(lab: &LabClient) -> String {
         Err(_) => no_answer(lab),
         Ok(status) => {
             let up = status.brokers.iter().filter(|broker| broker.up).count();
-            let mut text = format!(
-                "Lab   {}, {up} of {} brokers up, bootstrap {}\n",
-                status.backend,
-                status.brokers.len(),
-                status.bootstrap
-            );
+            let count = status.brokers.len();
+            let mut text = format!("Lab   {}, {up} of {count} brokers up", status.backend);
+            if count == 1 {
+                text.push_str(&format!(", bootstrap {}", status.bootstrap));
+            }
+            text.push('\n');
+            for broker in status.brokers.iter().filter(|_| count > 1) {
+                let down = if broker.up { "" } else { "  down" };
+                text.push_str(&format!(
+                    "      broker {}  {}:{}{down}\n",
+                    broker.id, broker.host, broker.port
+                ));
+            }
             if up == 0 {
                 text.push_str(&ui::indented(no_broker(status.backend), 6, 6, ui::width()));
             }
@@ -297,12 +355,22 @@ pub fn status_text(lab: &LabClient) -> String {
                     status.prefix
                 ));
             }
+            if let Some(ahead) = status.clock_ahead() {
+                text.push_str(&format!("Clock {ahead} ahead of this machine's\n"));
+            }
             for job in &status.jobs {
                 text.push_str(&format!("Job   {} {} {}\n", job.id, job.name, job.state.word()));
             }
+            // One address is enough to begin with, and three would break the lines.
+            let address = match status.brokers.iter().find(|broker| broker.up) {
+                Some(broker) if count > 1 && status.backend != BackendKind::External => {
+                    format!("{}:{}", broker.host, broker.port)
+                }
+                _ => status.bootstrap.clone(),
+            };
             text.push_str(&format!(
-                "Other clients: kcat -b {b} -L · kafka-topics.sh --bootstrap-server {b} --list\n",
-                b = status.bootstrap
+                "Other clients, in another terminal:\n      kcat -b {address} -L\n      \
+                 kafka-topics.sh --bootstrap-server {address} --list\n"
             ));
             text
         }

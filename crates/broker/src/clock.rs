@@ -17,6 +17,11 @@ impl LabClock {
         wall.as_millis() as i64 + self.ahead_ms.load(Ordering::Relaxed)
     }
 
+    /// How far it is ahead of the wall clock.
+    pub(crate) fn ahead(&self) -> Duration {
+        Duration::from_millis(self.ahead_ms.load(Ordering::Relaxed).unsigned_abs())
+    }
+
     /// Puts the clock forward; it never goes back.
     pub(crate) fn advance(&self, by: Duration) {
         let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX / 4);

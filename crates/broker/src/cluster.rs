@@ -588,6 +588,12 @@ impl Cluster {
         }
     }
 
+    /// How far [`Cluster::advance`] has put the cluster's clock ahead of the machine's. A cluster that is started again
+    /// from its folder is at the machine's time.
+    pub fn clock_ahead(&self) -> Duration {
+        self.clock.ahead()
+    }
+
     /// The faults in force, to add to and to take from: requests that are delayed, refused or dropped on purpose, by API
     /// key and broker, so many times.
     pub fn faults(&self) -> &Faults {

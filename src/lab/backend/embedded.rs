@@ -181,6 +181,10 @@ impl Backend for Embedded {
             Ok(())
         }))
     }
+
+    fn clock_ahead(&self) -> Duration {
+        self.with(Cluster::clock_ahead).unwrap_or_default()
+    }
 }
 
 /// A fault as the control interface tells it.

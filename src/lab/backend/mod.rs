@@ -88,6 +88,11 @@ pub(super) trait Backend: Send + Sync {
     /// Moves the clock forward.
     fn advance_clock(&self, by: Duration) -> Outcome<()>;
 
+    /// How far the cluster's clock is ahead of the machine's.
+    fn clock_ahead(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// The faults in force.
     fn faults(&self) -> Outcome<Vec<FaultRule>>;
 
