@@ -41,9 +41,12 @@ pub(super) fn look(check: &GroupCheck, context: &mut CheckContext) -> Result<Fin
             count(members, "member")
         ));
         return Ok(finding.advise(if members > wanted {
-            format!("Stop a consumer of {name} with Ctrl-C; one that was killed leaves when its session times out.")
+            format!(
+                "Stop a consumer of {name}: Ctrl-C, or in the background `jobs` and `stop N`. One that was killed \
+                 leaves when its session times out."
+            )
         } else {
-            format!("Start a consumer with --group {name} in another terminal.")
+            format!("Start a consumer with --group {name} in another terminal, or here with & at the end.")
         }));
     }
     if let Some(wanted) = check.idle.map(u64::from) {
@@ -189,9 +192,12 @@ fn offsets(
                 )
             }
         };
-        return Ok(Some(
-            Finding::fail(found).advise(move_offsets(group, name, members)),
-        ));
+        let too_far = has.is_some_and(|has| *has > *wanted as i64);
+        return Ok(Some(Finding::fail(found).advise(if too_far {
+            move_offsets(group, name, members)
+        } else {
+            format!("A consumer with --group {group} reads on, and commits as it goes.")
+        })));
     }
     if let Some(wanted) = check.lag {
         let ends = context.admin().offsets(name, &ids, At::Latest)?;
@@ -238,9 +244,9 @@ fn not_read(
         finding.advise(format!("{group} has committed no offset in {topic}."))
     } else {
         finding.advise(format!(
-            "A group without a committed offset starts at the end, unless its consumer says --from-beginning; \
-             one that has committed goes on from there. `reset` begins anew, or move the offsets: \
-             kafka-consumer-groups --reset-offsets --to-earliest --group {group} --topic {topic} --execute"
+            "A consumer with --group {group} goes on where the group stopped. If the group began at the end, for want \
+             of --from-beginning: `reset`, or kafka-consumer-groups --reset-offsets --to-earliest --group {group} \
+             --topic {topic} --execute"
         ))
     }
 }

@@ -32,6 +32,7 @@ pub(super) fn look(check: &TransactionCheck, context: &mut CheckContext) -> Resu
     Ok(match wanted {
         TransactionStateWord::CompleteCommit if found == "Ongoing" => finding.advise("Commit it: txn commit"),
         TransactionStateWord::CompleteAbort if found == "Ongoing" => finding.advise("Abort it: txn abort"),
+        _ if found == "Empty" => finding.advise("It begins with its first record: txn send"),
         _ => finding,
     })
 }

@@ -35,6 +35,10 @@ fn exception(error: &KafkaError) -> Option<(&'static str, &'static str)> {
             "CoordinatorNotAvailableException",
             "The coordinator is not available.",
         ),
+        Code::InvalidRecord => (
+            "InvalidRecordException",
+            "This record has failed the validation on broker and hence will be rejected.",
+        ),
         Code::NotEnoughReplicas => (
             "NotEnoughReplicasException",
             "Messages are rejected since there are fewer in-sync replicas than required.",
@@ -117,13 +121,23 @@ pub(super) fn message(error: &KafkaError) -> String {
 /// The class of the exception alone.
 pub(super) fn class(error: &KafkaError) -> String {
     let class = exception(error).map_or("UnknownServerException", |(class, _)| class);
-    format!("org.apache.kafka.common.errors.{class}")
+    qualified(class)
+}
+
+fn qualified(class: &str) -> String {
+    // The only one that is not in the package of the others.
+    let package = if class == "InvalidRecordException" {
+        ""
+    } else {
+        "errors."
+    };
+    format!("org.apache.kafka.common.{package}{class}")
 }
 
 /// As the Java client prints an exception: class and message.
 pub(super) fn with_class(error: &KafkaError) -> String {
     match exception(error) {
-        Some((class, _)) => format!("org.apache.kafka.common.errors.{class}: {}", message(error)),
+        Some((class, _)) => format!("{}: {}", qualified(class), message(error)),
         None => message(error),
     }
 }

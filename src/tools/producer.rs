@@ -632,6 +632,9 @@ impl Session {
         let lost = std::mem::take(&mut *self.deliveries.0.lock().unwrap_or_else(PoisonError::into_inner));
         let size =
             |bytes: Option<usize>| bytes.map_or_else(|| "null".to_owned(), |bytes| format!("{bytes} bytes"));
+        let keyless = lost
+            .iter()
+            .any(|record| record.key_bytes.is_none() && record.error.code == RDKafkaErrorCode::InvalidRecord);
         for record in lost {
             writeln!(
                 io.stderr,
@@ -641,6 +644,9 @@ impl Session {
                 size(record.value_bytes),
                 java::with_class(&record.error)
             )?;
+        }
+        if keyless {
+            io.hint("a compacted topic takes no record without a key: --reader-property parse.key=true")?;
         }
         Ok(())
     }

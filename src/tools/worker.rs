@@ -79,6 +79,9 @@ const SESSION_TIMEOUT_MS: &str = "6000";
 /// When it is said that there is no place in the group yet.
 const SAY_WAITING: Duration = Duration::from_secs(1);
 
+/// When it is said that the group has nothing to read.
+const SAY_IDLE: Duration = Duration::from_secs(3);
+
 #[derive(Clone, Copy, PartialEq)]
 enum Commit {
     Before,
@@ -194,7 +197,7 @@ struct Worker {
 impl Worker {
     fn work(&mut self, max: Option<u64>, idle: Option<Duration>, io: &mut ToolIo<'_>) -> Ran {
         let started = Instant::now();
-        let (mut place, mut said_waiting) = (false, false);
+        let (mut place, mut said_waiting, mut said_idle) = (false, false, false);
         let mut last = Instant::now();
         while max.is_none_or(|max| self.count < max) {
             if io.cancel.is_cancelled() {
@@ -226,6 +229,12 @@ impl Worker {
                     }
                 }
                 None if idle.is_some_and(|idle| last.elapsed() >= idle) => return Ok(()),
+                None if !said_idle && self.count == 0 && last.elapsed() >= SAY_IDLE => {
+                    said_idle = true;
+                    io.hint(
+                        "nothing comes: this group has no record left to read there; Ctrl-C ends the wait",
+                    )?;
+                }
                 None => {}
             }
         }
@@ -257,7 +266,11 @@ impl Worker {
                 }
                 Act::Crash => continue,
                 Act::Commit => {
-                    self.commit(place)?;
+                    if let Err(refused) = self.commit(place) {
+                        writeln!(io.stdout, "{separator}commit refused")?;
+                        io.stdout.flush()?;
+                        return Err(refused);
+                    }
                     write!(io.stdout, "{separator}committed {}", offset + 1)?;
                 }
                 Act::Work => {
