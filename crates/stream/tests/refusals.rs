@@ -85,6 +85,10 @@ fn every_refusal_names_the_place_and_the_way_out() {
             "1:28 TUMBLE is not written like this | TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' MINUTE)",
         ),
         (
+            "SELECT COUNT(*) FROM TABLE(TUMBLE(TABLE rides, DESCRIPTOR(ts), INTERVAL '1' MINUT)) GROUP BY window_start, window_end",
+            "1:77 INTERVAL requires a unit after the literal value | ",
+        ),
+        (
             "SELECT COUNT(*) FROM TABLE(TUMBL(TABLE rides, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) GROUP BY window_start, window_end",
             "1:28 there is no window function TUMBL | did you mean TUMBLE?",
         ),

@@ -165,6 +165,11 @@ impl From<ParserError> for SqlError {
 }
 
 fn lower_first(text: &str) -> String {
+    let word = text.split(' ').next().unwrap_or_default();
+    if word.len() > 1 && word.chars().all(char::is_uppercase) {
+        // A word of SQL.
+        return text.to_owned();
+    }
     let mut chars = text.chars();
     chars
         .next()
