@@ -47,6 +47,13 @@ MESSAGES |= {
     "Offsets5": (9, 5, False, "group:s topics [name:s partitions [i32]]",
                  "throttle:i32 topics [name:s partitions [index:i32 offset:i64 epoch:i32 metadata:ns error:i16]] error:i16"),
     "Offsets1": (9, 1, False, "group:s topics [name:s partitions [i32]]", "topics [name:s partitions [index:i32 offset:i64 metadata:ns error:i16]]"),
+    "Commit10": (8, 10, True, "group:s generation:i32 member:s instance:ns topics [id:uuid partitions [index:i32 offset:i64 epoch:i32 metadata:ns]]",
+                 "throttle:i32 topics [id:uuid partitions [index:i32 error:i16]]"),
+    "Offsets10": (9, 10, True, "groups [id:s member:ns epoch:i32 topics [id:uuid partitions [i32]]] stable:bool",
+                  "throttle:i32 groups [id:s topics [id:uuid partitions [index:i32 offset:i64 epoch:i32 metadata:ns error:i16]] error:i16]"),
+    "Topics": (3, 12, True, "topics [id:uuid name:ns] create:bool operations:bool",
+               "throttle:i32 brokers [id:i32 host:s port:i32 rack:ns] cluster:ns controller:i32 topics [error:i16 name:ns id:uuid internal:bool "
+               "partitions [error:i16 index:i32 leader:i32 epoch:i32 replicas [i32] isr [i32] offline [i32]] operations:i32]"),
     "Forget": (47, 0, False, "group:s topics [name:s partitions [index:i32]]", "error:i16 throttle:i32 topics [name:s partitions [index:i32 error:i16]]"),
     "Beat": (68, 1, True, "group:s member:s epoch:i32 instance:ns rack:ns rebalance:i32 names [s] regex:ns assignor:ns owned [id:uuid partitions [i32]]",
              "throttle:i32 error:i16 message:ns member:ns epoch:i32 interval:i32 assignment {" + ASSIGNED + "}"),
@@ -732,6 +739,49 @@ def offsets(f):
     f.ask("groups: describe without a name", lambda: f.state(""))
 
 
+def topic_ids(f):
+    """Offsets of topics that are named by their ids."""
+    t, other, g = f.topic("t", 3), f.topic("other", 1), f.group("by-id")
+    ids = {x["name"]: x["id"] for x in f("Topics", [[NIL.bytes, t], [NIL.bytes, other]], False, False)["topics"]}
+    names = {id: name for name, id in ids.items()}
+    ghost = uuid.UUID(int=77)
+    codes = lambda said: sorted([names.get(x["id"], str(x["id"])), sorted([p["index"], p["error"]] for p in x["partitions"])] for x in said["topics"])
+    commit = lambda topics, group=g, generation=-1, member="": codes(f("Commit10", group, generation, member, None, [[id.bytes, parts] for id, parts in topics]))
+    known, rest = [0, 5, 0, "m"], [[1, 6, -1, None], [9, 1, -1, ""]]
+    f.ask("ids: commit", lambda: commit([[ids[t], [known, *rest]]]))
+    f.ask("ids: commit, an unknown one", lambda: commit([[ghost, [known]], [ids[other], [known]]]))
+    f.ask("ids: commit, unknown ones only", lambda: commit([[ghost, [known]], [NIL, [known]]], "nobody", 3, "x"))
+    f.ask("ids: commit, metadata over the limit", lambda: commit([[ids[t], [[2, 7, -1, "x" * 4097]]]]))
+    f.ask("ids: commit of a stranger", lambda: commit([[ids[t], [known]], [ghost, [known]]], g, 3, "x"))
+    f.ask("ids: commit with a generation in an unknown group", lambda: commit([[ids[t], [known]]], f.group("nobody"), 3, "x"))
+    f.ask("ids: commit without a group", lambda: commit([[ids[t], [known]]], ""))
+    f.ask("ids: commit of nothing", lambda: commit([]))
+    shown = lambda said: [[x["error"], [[names.get(y["id"], str(y["id"])), sorted([p["index"], p["offset"], p["epoch"], p["metadata"], p["error"]] for p in y["partitions"])]
+                                        for y in sorted(x["topics"], key=lambda y: names.get(y["id"], ""))]] for x in said["groups"]]
+    read = lambda topics, group=g, member=None, epoch=-1, stable=False: shown(f("Offsets10", [[group, member, epoch, topics and [[id.bytes, parts] for id, parts in topics]]], stable))
+    f.ask("ids: all", lambda: read(None))
+    f.ask("ids: some", lambda: read([[ids[t], [1, 2, 9]], [ghost, [0, 4]], [ids[other], [0]]], stable=True))
+    f.ask("ids: none", lambda: read([]))
+    f.ask("ids: the unknown are last", lambda: [str(x["id"] in names) for x in f("Offsets10", [[g, None, -1, [[ghost.bytes, [0]], [ids[t].bytes, [0]], [NIL.bytes, [0]]]]], False)["groups"][0]["topics"]])
+    f.ask("ids: of an unknown group", lambda: [read(None, f.group("nobody")), read([[ids[t], [0]], [ghost, [0]]], f.group("nobody"))])
+    f.ask("ids: of no group", lambda: read([[ids[t], [0]]], ""))
+    f.ask("ids: as a member of a simple group", lambda: read([[ids[t], [0]]], g, "x", 3))
+    f.ask("ids: by name they are the same", lambda: sorted([y["name"], sorted([p["index"], p["offset"]] for p in y["partitions"])]
+                                                        for y in f("Offsets", [[g, None, -1, None]], False)["groups"][0]["topics"]))
+    member = Consumer(f, f.group("members"), "m", names=[t])
+    member.join()
+    until(lambda: (member.beat(), len(member.has()))[1] == 3)
+    f.ask("ids: a member commits", lambda: commit([[ids[t], [known]], [ghost, [known]]], member.group, member.epoch, "m"))
+    f.ask("ids: another member epoch commits", lambda: commit([[ids[t], [known]]], member.group, member.epoch + 1, "m"))
+    f.ask("ids: a member reads", lambda: [read([[ids[t], [0]]], member.group, "m", epoch) for epoch in (member.epoch, member.epoch + 1)])
+    f.ask("ids: a stranger reads", lambda: read([[ids[t], [0]]], member.group, "x", member.epoch))
+    f("GoneTopic", [other], 10_000)
+    f.ask("ids: of a topic that is gone", lambda: until(lambda: read([[ids[other], [0]]]), lambda said: said[0][1][0][1][0][4] == 100))
+    f.ask("ids: a commit for a topic that is gone", lambda: commit([[ids[other], [known]]]))
+    again = f.topic("other", 1)
+    f.ask("ids: of a topic of the same name", lambda: [read([[ids[other], [0]]]), shown(f("Offsets10", [[g, None, -1, [[f("Topics", [[NIL.bytes, again]], False, False)["topics"][0]["id"].bytes, [0]]]]], False))[0][1][0][1]])
+
+
 def filters(f):
     t = f.topic("t", 4)
     for i, kind in enumerate(("classic", "consumer")):
@@ -757,7 +807,7 @@ def case(run):
     return facts, time.monotonic() - begun
 
 
-CASES = [joining, older, choosing, statics, pending, silent, late, invalid, consuming, consumer_statics, assignors, expressions, growing, migrating, offsets, filters]
+CASES = [joining, older, choosing, statics, pending, silent, late, invalid, consuming, consumer_statics, assignors, expressions, growing, migrating, offsets, topic_ids, filters]
 
 if __name__ == "__main__":
     wanted = [c for c in CASES if len(sys.argv) < 4 or c.__name__ in sys.argv[3:]]

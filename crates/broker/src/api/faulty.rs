@@ -31,7 +31,7 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::Decodable;
 
-use super::Response;
+use super::{Handler, Response};
 
 /// What a request whose every part fails is answered.
 pub(crate) enum Faulty {
@@ -116,8 +116,8 @@ fn itemized(key: ApiKey, version: i16, body: &mut Bytes, code: i16) -> Option<Fa
         ApiKey::Fetch => fetch(FetchRequest::decode(body, version).ok()?, code),
         ApiKey::ListOffsets => list_offsets(ListOffsetsRequest::decode(body, version).ok()?, code),
         ApiKey::Metadata => metadata(MetadataRequest::decode(body, version).ok()?, code),
-        ApiKey::OffsetCommit => offset_commit(OffsetCommitRequest::decode(body, version).ok()?, code),
-        ApiKey::OffsetFetch => offset_fetch(OffsetFetchRequest::decode(body, version).ok()?, code),
+        ApiKey::OffsetCommit => offset_commit(super::offset_commit::Api::decode(body, version).ok()?, code),
+        ApiKey::OffsetFetch => offset_fetch(super::offset_fetch::Api::decode(body, version).ok()?, code),
         ApiKey::FindCoordinator => {
             let request = FindCoordinatorRequest::decode(body, version).ok()?;
             let nobody = request.coordinator_keys.into_iter().map(|key| {

@@ -174,6 +174,14 @@ pub(crate) trait Handler {
     /// The request's shape.
     const SHAPE: &'static [Field];
 
+    /// Reads a body whose shape is as it must be.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn decode(body: &mut Bytes, version: i16) -> Result<Self::Wire, Malformed> {
+        Self::Wire::decode(body, version).map_err(|_| Malformed("it can't be decoded"))
+    }
+
     /// Does on the connection's task what needs no state.
     fn prepare(wire: Self::Wire, version: i16, aside: &Aside) -> Self::Call;
 
@@ -304,8 +312,7 @@ impl Api {
 }
 
 fn decode<H: Handler>(body: &mut Bytes, version: i16, aside: &Aside) -> Result<Body, Malformed> {
-    let wire = H::Wire::decode(body, version).map_err(|_| Malformed("it can't be decoded"))?;
-    Ok(Box::new(H::prepare(wire, version, aside)))
+    Ok(Box::new(H::prepare(H::decode(body, version)?, version, aside)))
 }
 
 #[cfg(any(test, fuzzing))]

@@ -1,15 +1,17 @@
-//! `OffsetCommit`.
+//! `OffsetCommit`; since version 10 with topic ids (KIP-848).
 
+use bytes::Bytes;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::offset_commit_response::{
     OffsetCommitResponsePartition, OffsetCommitResponseTopic,
 };
-use kafka_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse};
+use kafka_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse, TopicName};
+use kafka_protocol::protocol::{Decodable, StrBytes};
 
 use crate::api::shape::{
-    Field, I32, I64,
+    self, Field, I32, I64,
     Kind::{Structs, Text},
-    all, between, since,
+    Malformed, UUID, all, between, since,
 };
 use crate::api::{Answer, Aside, Handler, Response};
 use crate::core::groups::{Committer, TopicImage};
@@ -21,7 +23,7 @@ pub(crate) struct Api;
 impl Handler for Api {
     type Wire = OffsetCommitRequest;
     type Call = OffsetCommitRequest;
-    const VERSIONS: (i16, i16) = (2, 9);
+    const VERSIONS: (i16, i16) = (2, 10);
     const SHAPE: &'static [Field] = &[
         all(Text),
         all(I32),
@@ -29,16 +31,40 @@ impl Handler for Api {
         since(7, Text),
         between(2, 4, I64),
         all(Structs(&[
-            all(Text),
+            between(2, 9, Text),
+            since(10, UUID),
             all(Structs(&[all(I32), all(I64), since(6, I32), all(Text)])),
         ])),
     ];
+
+    /// The protocol crate knows version 10 of the response alone; the request has a topic's id for its name.
+    fn decode(body: &mut Bytes, version: i16) -> Result<Self::Wire, Malformed> {
+        let wrong = |_| Malformed("it can't be decoded");
+        if version < 10 {
+            return OffsetCommitRequest::decode(body, version).map_err(wrong);
+        }
+        let mut older = shape::ids_as_names(body, Self::SHAPE, version)?.freeze();
+        let mut request = OffsetCommitRequest::decode(&mut older, 9).map_err(wrong)?;
+        for topic in &mut request.topics {
+            topic.topic_id = shape::id_of_name(&topic.name);
+            topic.name = TopicName::default();
+        }
+        Ok(request)
+    }
 
     fn prepare(wire: Self::Wire, _version: i16, _aside: &Aside) -> Self::Call {
         wire
     }
 
-    fn handle(core: &mut Core, caller: &Caller, call: Self::Call) -> Answer {
+    fn handle(core: &mut Core, caller: &Caller, mut call: Self::Call) -> Answer {
+        if caller.version >= 10 {
+            for topic in &mut call.topics {
+                let name = core.topics.name_of(topic.topic_id);
+                topic.name = TopicName(StrBytes::from_string(
+                    name.map_or_else(String::new, ToString::to_string),
+                ));
+            }
+        }
         let group = call.group_id.clone();
         let (accepted, topics) = sort_out(core, caller, call);
         let refused = Response::message(answer(with_error(topics.clone(), ResponseError::NotCoordinator)));
@@ -96,6 +122,7 @@ fn sort_out(
                         0
                     }
                 }
+                None if caller.version >= 10 => ResponseError::UnknownTopicId.code(),
                 _ => ResponseError::UnknownTopicOrPartition.code(),
             };
             OffsetCommitResponsePartition::default()
@@ -106,21 +133,22 @@ fn sort_out(
         topics.push(
             OffsetCommitResponseTopic::default()
                 .with_name(topic.name.clone())
+                .with_topic_id(topic.topic_id)
                 .with_partitions(partitions),
         );
     }
     // A request without a partition that there is does not get as far as the group.
-    let all_unknown = topics
-        .iter()
-        .flat_map(|t| &t.partitions)
-        .all(|p| p.error_code == ResponseError::UnknownTopicOrPartition.code());
-    if all_unknown {
+    let unknown = [
+        ResponseError::UnknownTopicOrPartition.code(),
+        ResponseError::UnknownTopicId.code(),
+    ];
+    let mut partitions = topics.iter().flat_map(|t| &t.partitions);
+    if partitions.all(|p| unknown.contains(&p.error_code)) {
         return (Vec::new(), topics);
     }
     if let Err(error) = check(core, caller, &call, &accepted) {
-        let unknown = ResponseError::UnknownTopicOrPartition.code();
         for partition in topics.iter_mut().flat_map(|t| &mut t.partitions) {
-            if partition.error_code != unknown {
+            if !unknown.contains(&partition.error_code) {
                 partition.error_code = error.code();
             }
         }

@@ -1,20 +1,22 @@
-//! `OffsetFetch`, one group or several (KIP-709).
+//! `OffsetFetch`, one group or several (KIP-709); since version 10 with topic ids (KIP-848).
 
+use bytes::Bytes;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::offset_fetch_response::{
     OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
     OffsetFetchResponseTopic, OffsetFetchResponseTopics,
 };
 use kafka_protocol::messages::{GroupId, OffsetFetchRequest, OffsetFetchResponse, TopicName};
-use kafka_protocol::protocol::StrBytes;
+use kafka_protocol::protocol::{Decodable, StrBytes};
+use uuid::Uuid;
 
 use crate::api::shape::{
-    Field, I8, I32,
+    self, Field, I8, I32,
     Kind::{Structs, Text, Values},
-    all, between, since,
+    Malformed, UUID, all, between, since,
 };
 use crate::api::{Answer, Aside, Handler, Response};
-use crate::core::groups::Group;
+use crate::core::groups::{Group, TopicImage};
 use crate::core::offsets::Committed;
 use crate::core::{Caller, Core};
 
@@ -23,7 +25,7 @@ pub(crate) struct Api;
 impl Handler for Api {
     type Wire = OffsetFetchRequest;
     type Call = OffsetFetchRequest;
-    const VERSIONS: (i16, i16) = (1, 9);
+    const VERSIONS: (i16, i16) = (1, 10);
     const SHAPE: &'static [Field] = &[
         between(0, 7, Text),
         between(0, 7, Structs(&[all(Text), all(Values(&I32))])),
@@ -33,11 +35,34 @@ impl Handler for Api {
                 all(Text),
                 since(9, Text),
                 since(9, I32),
-                all(Structs(&[all(Text), all(Values(&I32))])),
+                all(Structs(&[
+                    between(8, 9, Text),
+                    since(10, UUID),
+                    all(Values(&I32)),
+                ])),
             ]),
         ),
         since(7, I8),
     ];
+
+    /// The protocol crate knows version 10 of the response alone; the request has a topic's id for its name.
+    fn decode(body: &mut Bytes, version: i16) -> Result<Self::Wire, Malformed> {
+        let wrong = |_| Malformed("it can't be decoded");
+        if version < 10 {
+            return OffsetFetchRequest::decode(body, version).map_err(wrong);
+        }
+        let mut older = shape::ids_as_names(body, Self::SHAPE, version)?.freeze();
+        let mut request = OffsetFetchRequest::decode(&mut older, 9).map_err(wrong)?;
+        for topic in request
+            .groups
+            .iter_mut()
+            .flat_map(|group| group.topics.iter_mut().flatten())
+        {
+            topic.topic_id = shape::id_of_name(&topic.name);
+            topic.name = TopicName::default();
+        }
+        Ok(request)
+    }
 
     fn prepare(wire: Self::Wire, _version: i16, _aside: &Aside) -> Self::Call {
         wire
@@ -50,9 +75,14 @@ impl Handler for Api {
                 id: group.group_id,
                 member: group.member_id.map(|m| m.to_string()),
                 epoch: group.member_epoch,
-                topics: group
-                    .topics
-                    .map(|ts| ts.into_iter().map(|t| (t.name, t.partition_indexes)).collect()),
+                topics: group.topics.map(|topics| {
+                    let topics = topics.into_iter().map(|topic| Topic {
+                        name: topic.name,
+                        id: topic.topic_id,
+                        partitions: topic.partition_indexes,
+                    });
+                    topics.collect()
+                }),
             });
             (asked.collect::<Vec<_>>(), last)
         } else {
@@ -60,9 +90,14 @@ impl Handler for Api {
                 id: call.group_id.clone(),
                 member: None,
                 epoch: -1,
-                topics: call
-                    .topics
-                    .map(|ts| ts.into_iter().map(|t| (t.name, t.partition_indexes)).collect()),
+                topics: call.topics.map(|topics| {
+                    let topics = topics.into_iter().map(|topic| Topic {
+                        name: topic.name,
+                        id: Uuid::nil(),
+                        partitions: topic.partition_indexes,
+                    });
+                    topics.collect()
+                }),
             };
             (vec![asked], Some(call.group_id))
         };
@@ -88,7 +123,15 @@ struct Asked {
     member: Option<String>,
     epoch: i32,
     /// Nothing for all that there is.
-    topics: Option<Vec<(TopicName, Vec<i32>)>>,
+    topics: Option<Vec<Topic>>,
+}
+
+/// Partitions of one topic.
+struct Topic {
+    /// Empty where the request says the id.
+    name: TopicName,
+    id: Uuid,
+    partitions: Vec<i32>,
 }
 
 fn respond(version: i16, groups: Vec<OffsetFetchResponseGroup>) -> OffsetFetchResponse {
@@ -133,26 +176,23 @@ fn fetch(core: &Core, caller: &Caller, asked: Asked, stable: bool) -> OffsetFetc
         None => {
             let pending = &core.transactions.pending_offsets;
             let waits = |topic: &str, index| stable && pending.is_pending(&asked.id, topic, index);
-            response.with_topics(offsets(group, asked.topics, waits))
+            let (topics, unknown) = named(core, caller.version >= 10, group, asked.topics);
+            let mut topics = offsets(group, topics, waits);
+            // As Kafka, at the end.
+            topics.extend(
+                unknown
+                    .into_iter()
+                    .map(|topic| refuse(topic, ResponseError::UnknownTopicId)),
+            );
+            response.with_topics(topics)
         }
         // The first version has a place for errors in partitions only.
         Some(error) => {
-            let topics = asked
-                .topics
-                .unwrap_or_default()
-                .into_iter()
-                .map(|(name, indexes)| {
-                    let partitions = indexes
-                        .into_iter()
-                        .map(|index| partition(index, None).with_error_code(error.code()));
-                    OffsetFetchResponseTopics::default()
-                        .with_name(name)
-                        .with_partitions(partitions.collect())
-                });
+            let topics = asked.topics.unwrap_or_default().into_iter();
             response
                 .with_error_code(error.code())
                 .with_topics(if caller.version < 2 {
-                    topics.collect()
+                    topics.map(|topic| refuse(topic, error)).collect()
                 } else {
                     Vec::new()
                 })
@@ -160,36 +200,70 @@ fn fetch(core: &Core, caller: &Caller, asked: Asked, stable: bool) -> OffsetFetc
     }
 }
 
-/// A group's offsets: of the topics wanted, or all that there are. Who requires stable ones (KIP-447) has to ask again
-/// while a transaction has one that waits.
+/// An error for every partition of a topic.
+fn refuse(topic: Topic, error: ResponseError) -> OffsetFetchResponseTopics {
+    let partitions = topic.partitions.into_iter();
+    let partitions = partitions.map(|index| partition(index, None).with_error_code(error.code()));
+    OffsetFetchResponseTopics::default()
+        .with_name(topic.name)
+        .with_topic_id(topic.id)
+        .with_partitions(partitions.collect())
+}
+
+/// The topics wanted, or all that the group has offsets of, with name and id; and those whose id nobody knows.
+fn named(
+    core: &Core,
+    by_id: bool,
+    group: Option<&Group>,
+    wanted: Option<Vec<Topic>>,
+) -> (Vec<Topic>, Vec<Topic>) {
+    let Some(mut wanted) = wanted else {
+        let all = group.into_iter().flat_map(|group| &group.offsets.by_topic);
+        let topics = all.filter_map(|(name, partitions)| {
+            let id = core.topics.by_name(name).map(|(id, _)| id);
+            Some(Topic {
+                name: TopicName(StrBytes::from_string(name.clone())),
+                // Without an id, such an answer has no place for the topic.
+                id: if by_id { id? } else { Uuid::nil() },
+                partitions: partitions.keys().copied().collect(),
+            })
+        });
+        return (topics.collect(), Vec::new());
+    };
+    if by_id {
+        for topic in &mut wanted {
+            let name = core.topics.name_of(topic.id).map(ToString::to_string);
+            topic.name = TopicName(StrBytes::from_string(name.unwrap_or_default()));
+        }
+    }
+    wanted
+        .into_iter()
+        .partition(|topic| !by_id || !topic.name.is_empty())
+}
+
+/// A group's offsets. Who requires stable ones (KIP-447) has to ask again while a transaction has one that waits.
 fn offsets(
     group: Option<&Group>,
-    wanted: Option<Vec<(TopicName, Vec<i32>)>>,
+    wanted: Vec<Topic>,
     waits: impl Fn(&str, i32) -> bool,
 ) -> Vec<OffsetFetchResponseTopics> {
-    let wanted = wanted.unwrap_or_else(|| {
-        let all = group.into_iter().flat_map(|group| &group.offsets.by_topic);
-        all.map(|(topic, partitions)| {
-            (
-                TopicName(StrBytes::from_string(topic.clone())),
-                partitions.keys().copied().collect(),
-            )
-        })
-        .collect()
-    });
-    let topics = wanted.into_iter().map(|(topic, partitions)| {
-        let partitions = partitions
-            .into_iter()
-            .map(|index| {
-                if waits(&topic, index) {
-                    let error = ResponseError::UnstableOffsetCommit;
-                    return partition(index, None).with_error_code(error.code());
-                }
-                partition(index, group.and_then(|group| group.offsets.get(&topic, index)))
-            })
-            .collect();
+    let topics = wanted.into_iter().map(|topic| {
+        let partitions = topic.partitions.into_iter().map(|index| {
+            if waits(&topic.name, index) {
+                let error = ResponseError::UnstableOffsetCommit;
+                return partition(index, None).with_error_code(error.code());
+            }
+            let committed = group.and_then(|group| group.offsets.get(&topic.name, index));
+            // One of an earlier topic of the name is none of this one.
+            let of_it = |committed: &&Committed| {
+                topic.id.is_nil() || committed.topic_id.is_nil() || committed.topic_id == topic.id
+            };
+            partition(index, committed.filter(of_it))
+        });
+        let partitions = partitions.collect();
         OffsetFetchResponseTopics::default()
-            .with_name(topic)
+            .with_name(topic.name)
+            .with_topic_id(topic.id)
             .with_partitions(partitions)
     });
     topics.collect()

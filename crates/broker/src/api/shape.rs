@@ -3,7 +3,8 @@
 //! The decoder reserves room for as many elements as an array's length claims. A peer may claim anything, so every
 //! frame is walked first: lengths must fit into what is there, and all arrays together may have [`MAX_ELEMENTS`].
 
-use bytes::Buf;
+use bytes::{Buf, BufMut, BytesMut};
+use uuid::Uuid;
 
 /// All arrays of one frame together may have this many elements.
 pub(crate) const MAX_ELEMENTS: usize = 200_000;
@@ -46,7 +47,11 @@ pub(crate) const I32: Kind = Fixed(4);
 /// A 64-bit number.
 pub(crate) const I64: Kind = Fixed(8);
 /// A topic id.
-pub(crate) const UUID: Kind = Fixed(16);
+pub(crate) const UUID: Kind = Fixed(ID_LEN);
+/// Nothing but a topic id has this many bytes.
+const ID_LEN: usize = 16;
+/// Characters of an id's text.
+const ID_TEXT: usize = 32;
 
 /// A field of every version.
 pub(crate) const fn all(kind: Kind) -> Field {
@@ -81,6 +86,8 @@ struct Walk<'a> {
     version: i16,
     flexible: bool,
     elements: usize,
+    /// How far from the body's end topic ids begin, where that is wanted.
+    ids: Option<Vec<usize>>,
 }
 
 /// Checks the body of a request against its shape.
@@ -88,19 +95,54 @@ struct Walk<'a> {
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn check(body: &[u8], shape: &[Field], version: i16, flexible: bool) -> Result<(), Malformed> {
-    walk(body, shape, version, flexible).map(|_| ())
+    walk(body, shape, version, flexible, None).map(|_| ())
 }
 
-/// The same, and how many bytes are left over.
-fn walk(body: &[u8], shape: &[Field], version: i16, flexible: bool) -> Result<usize, Malformed> {
+/// The body of a version that has a topic's id where the one before has its name, as the version before it would be:
+/// the id's text is the name.
+///
+/// # Errors
+/// The body does not fit its shape.
+pub(crate) fn ids_as_names(body: &[u8], shape: &[Field], version: i16) -> Result<BytesMut, Malformed> {
+    let ids = walk(body, shape, version, true, Some(Vec::new()))?
+        .ids
+        .unwrap_or_default();
+    let mut older = BytesMut::with_capacity(body.len() + ids.len() * ID_TEXT);
+    let mut done = 0;
+    for from_end in ids {
+        let at = body.len() - from_end;
+        older.put_slice(&body[done..at]);
+        // Compact strings are one longer than they are.
+        older.put_u8(ID_TEXT as u8 + 1);
+        let id = Uuid::from_slice(&body[at..at + ID_LEN]).unwrap_or_default();
+        older.put_slice(id.simple().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
+        done = at + ID_LEN;
+    }
+    older.put_slice(&body[done..]);
+    Ok(older)
+}
+
+/// The id whose text a name is, as [`ids_as_names`] has made it.
+pub(crate) fn id_of_name(name: &str) -> Uuid {
+    Uuid::try_parse(name).unwrap_or_default()
+}
+
+fn walk<'a>(
+    body: &'a [u8],
+    shape: &[Field],
+    version: i16,
+    flexible: bool,
+    ids: Option<Vec<usize>>,
+) -> Result<Walk<'a>, Malformed> {
     let mut walk = Walk {
         rest: body,
         version,
         flexible,
         elements: 0,
+        ids,
     };
     walk.fields(shape)?;
-    Ok(walk.rest.len())
+    Ok(walk)
 }
 
 impl Walk<'_> {
@@ -115,7 +157,14 @@ impl Walk<'_> {
 
     fn value(&mut self, kind: &Kind) -> Result<(), Malformed> {
         match kind {
-            Fixed(len) => self.skip(*len),
+            Fixed(len) => {
+                if let Some(ids) = &mut self.ids
+                    && *len == ID_LEN
+                {
+                    ids.push(self.rest.len());
+                }
+                self.skip(*len)
+            }
             Text => {
                 let len = if self.flexible {
                     self.compact_len()?
@@ -219,7 +268,7 @@ pub(super) fn left_over(
     version: i16,
     flexible: bool,
 ) -> Result<usize, Malformed> {
-    walk(body, shape, version, flexible)
+    walk(body, shape, version, flexible, None).map(|walk| walk.rest.len())
 }
 
 #[cfg(test)]
@@ -236,5 +285,20 @@ mod tests {
         assert!(check(&[0, 0, 0, 1, 0, 9, b'a'], NAMES, 0, false).is_err());
         assert!(check(&[2, 2, b'a', 0, 0], NAMES, 0, true).is_ok());
         assert!(check(&[0xff, 0xff, 0xff, 0xff, 0xff], NAMES, 0, true).is_err());
+    }
+
+    #[test]
+    fn an_id_becomes_the_name_that_it_is_found_by() {
+        const TOPIC: &[Field] = &[between(0, 1, Text), since(2, UUID), all(I32)];
+        let shape = &[all(Structs(TOPIC)), all(I8)];
+        let id = Uuid::from_u128(0x1234_5678);
+        let newer = [&[2], id.as_bytes().as_slice(), &[0, 0, 0, 7, 0], &[9, 0]].concat();
+        assert_eq!(left_over(&newer, shape, 2, true), Ok(0));
+        let older = ids_as_names(&newer, shape, 2).unwrap();
+        assert_eq!(left_over(&older, shape, 1, true), Ok(0));
+        let name = std::str::from_utf8(&older[2..34]).unwrap();
+        assert_eq!(id_of_name(name), id);
+        assert_eq!(&older[34..], [0, 0, 0, 7, 0, 9, 0]);
+        assert!(ids_as_names(&newer[..20], shape, 2).is_err());
     }
 }

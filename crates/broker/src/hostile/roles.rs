@@ -90,13 +90,14 @@ pub(super) fn of(key: i16) -> &'static [Role] {
             Instance,
             Wait,
             Topic,
+            TopicId,
             Partition,
             Offset,
             LeaderEpoch,
             Any,
         ],
         ApiKey::OffsetFetch => &[
-            Group, Topic, Partition, Group, Member, Generation, Topic, Partition, Flag,
+            Group, Topic, Partition, Group, Member, Generation, Topic, TopicId, Partition, Flag,
         ],
         ApiKey::FindCoordinator => &[Coordinated, Flag, Coordinated],
         ApiKey::JoinGroup => &[

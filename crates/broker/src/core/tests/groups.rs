@@ -5,11 +5,13 @@ use kafka_protocol::messages::consumer_group_heartbeat_request::TopicPartitions;
 use kafka_protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
-use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
+use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
 use kafka_protocol::messages::{
     ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, GroupId, ListGroupsRequest,
     ListGroupsResponse, OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse,
 };
+
+use uuid::Uuid;
 
 use super::*;
 use crate::api::{consumer_group_heartbeat, list_groups, offset_commit, offset_fetch};
@@ -122,6 +124,102 @@ fn the_leader_of_the_groups_partition_coordinates_and_nobody_else() {
     assert_eq!(commit(&mut lab, coordinator, 5), 0);
     assert_eq!(fetched(&mut lab, coordinator), Ok(Some(5)));
     assert_eq!((listed(&mut lab, coordinator), listed(&mut lab, other)), (1, 0));
+}
+
+/// Answers of partition 0 to a commit of these topics, by id: topic and error.
+fn commit_by_id(lab: &mut Lab, broker: i32, ids: &[Uuid]) -> Vec<(Uuid, i16)> {
+    let topic = |id: &Uuid| {
+        let partition = OffsetCommitRequestPartition::default().with_committed_offset(5);
+        OffsetCommitRequestTopic::default()
+            .with_topic_id(*id)
+            .with_partitions(vec![partition])
+    };
+    let request = OffsetCommitRequest::default()
+        .with_group_id(group())
+        .with_generation_id_or_member_epoch(-1)
+        .with_topics(ids.iter().map(topic).collect());
+    let request = lab.send::<offset_commit::Api>(broker, 10, request);
+    lab.pass(0);
+    let answer: OffsetCommitResponse = lab.answer(request).unwrap();
+    let topics = answer.topics.iter();
+    topics.map(|t| (t.topic_id, t.partitions[0].error_code)).collect()
+}
+
+/// Offset and error of partition 0 of each of these topics, in the order of the answer.
+fn fetched_by_id(lab: &mut Lab, broker: i32, ids: Option<&[Uuid]>) -> Vec<(Uuid, i64, i16)> {
+    let topic = |id: &Uuid| {
+        OffsetFetchRequestTopics::default()
+            .with_topic_id(*id)
+            .with_partition_indexes(vec![0])
+    };
+    let group = OffsetFetchRequestGroup::default()
+        .with_group_id(group())
+        .with_topics(ids.map(|ids| ids.iter().map(topic).collect()));
+    let request = OffsetFetchRequest::default().with_groups(vec![group]);
+    let request = lab.send::<offset_fetch::Api>(broker, 10, request);
+    lab.pass(0);
+    let answer: OffsetFetchResponse = lab.answer(request).unwrap();
+    let topics = answer.groups[0].topics.iter();
+    let shown = topics.map(|t| {
+        (
+            t.topic_id,
+            t.partitions[0].committed_offset,
+            t.partitions[0].error_code,
+        )
+    });
+    shown.collect()
+}
+
+#[test]
+fn offsets_are_committed_and_read_by_topic_ids() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut lab = cluster(folder.path(), 3);
+    let broker = lab.core.coordinator_of("g").unwrap();
+    let (id, ghost) = (lab.core.topics.get("t").unwrap().id, Uuid::from_u128(7));
+    let unknown = ResponseError::UnknownTopicId.code();
+    assert_eq!(commit_by_id(&mut lab, broker, &[ghost]), [(ghost, unknown)]);
+    assert_eq!(
+        commit_by_id(&mut lab, broker, &[ghost, id]),
+        [(ghost, unknown), (id, 0)]
+    );
+    assert_eq!(
+        fetched_by_id(&mut lab, broker, Some(&[ghost, id])),
+        [(id, 5, 0), (ghost, -1, unknown)]
+    );
+    assert_eq!(fetched_by_id(&mut lab, broker, None), [(id, 5, 0)]);
+    assert_eq!(fetched(&mut lab, broker), Ok(Some(5)));
+}
+
+#[test]
+fn requests_with_topic_ids_are_read_from_their_bytes() {
+    let id = Uuid::from_u128(0xfeed);
+    let partition = [0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 4, 2, b'm', 0];
+    let topic = [id.as_bytes().as_slice(), &[2], &partition, &[0]].concat();
+    let mut body = Bytes::from([&[2, b'g', 0, 0, 0, 1, 1, 0, 2], topic.as_slice(), &[0]].concat());
+    let request = offset_commit::Api::decode(&mut body, 10).unwrap();
+    let topic = &request.topics[0];
+    assert_eq!((topic.topic_id, &**topic.name), (id, ""));
+    assert_eq!(
+        (
+            topic.partitions[0].partition_index,
+            topic.partitions[0].committed_offset
+        ),
+        (3, 9)
+    );
+    let group = [
+        &[2, b'g', 0, 0, 0, 0, 0, 2],
+        id.as_bytes().as_slice(),
+        &[2, 0, 0, 0, 3, 0, 0],
+    ]
+    .concat();
+    let mut body = Bytes::from([&[2], group.as_slice(), &[1, 0]].concat());
+    let request = offset_fetch::Api::decode(&mut body, 10).unwrap();
+    let topics = request.groups[0].topics.as_ref().unwrap();
+    assert_eq!(
+        (topics[0].topic_id, topics[0].partition_indexes.as_slice()),
+        (id, &[3][..])
+    );
+    assert!(request.require_stable);
 }
 
 #[test]
