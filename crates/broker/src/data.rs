@@ -17,8 +17,8 @@ use uuid::Uuid;
 use crate::core::journal::Record;
 use crate::core::ports::{ActiveProducer, FirstBatch, Journal, LogPosition, ReplicaLog, Storage};
 use crate::log::{
-    Append, Checkpoint, DeletedFolder, EpochEnd, LogConfig, LogDir, LogDirOptions, LogError, LogSlice,
-    NewMarker, PartitionLog, TimestampOffset, TimestampQuery, ValidBatch,
+    Append, Checkpoint, EpochEnd, LogConfig, LogDir, LogDirOptions, LogError, LogSlice, NewMarker,
+    PartitionLog, TimestampOffset, TimestampQuery, ValidBatch, remove_deleted,
 };
 
 /// The journal's file.
@@ -340,6 +340,15 @@ impl Storage for DiskStorage {
         }
     }
 
+    fn sweep(&mut self, now_ms: i64) -> Option<i64> {
+        let (due, next_ms) = self.dir.as_ref()?.sweep(now_ms);
+        for path in due {
+            // Without that thread it goes at the next start.
+            let _ = REMOVER.send(path);
+        }
+        next_ms
+    }
+
     fn close(&mut self) {
         if let Some(Err(error)) = self.dir.take().map(LogDir::close) {
             tracing::warn!(%error, "the clean shutdown could not be noted");
@@ -365,13 +374,13 @@ fn volume_bytes(_path: &Path) -> Option<(u64, u64)> {
     None
 }
 
-/// A thread that removes the folders of deleted partitions, one after the other.
-static REMOVER: LazyLock<mpsc::Sender<DeletedFolder>> = LazyLock::new(|| {
-    let (sender, folders) = mpsc::channel::<DeletedFolder>();
+/// A thread that removes deleted files and folders, one after the other: bytes are freed beside the core.
+static REMOVER: LazyLock<mpsc::Sender<PathBuf>> = LazyLock::new(|| {
+    let (sender, deleted) = mpsc::channel::<PathBuf>();
     std::thread::spawn(move || {
-        for folder in folders {
-            if let Err(error) = folder.remove() {
-                tracing::warn!(%error, "a deleted topic's folder is left for the next start");
+        for path in deleted {
+            if let Err(error) = remove_deleted(&path) {
+                tracing::warn!(%error, path = %path.display(), "what is deleted is left for the next start");
             }
         }
     });
@@ -562,13 +571,8 @@ impl ReplicaLog for DiskLog {
         self.log.recovery_point()
     }
 
-    fn delete(self: Box<Self>) -> Result<(), LogError> {
-        if let Some(gone) = self.log.delete()? {
-            // The folder is out of the way already; its bytes are freed beside the core. Without that thread they are
-            // at the next start.
-            let _ = REMOVER.send(gone);
-        }
-        Ok(())
+    fn delete(self: Box<Self>, delay_ms: i64) -> Result<(), LogError> {
+        self.log.delete(delay_ms)
     }
 }
 

@@ -201,8 +201,9 @@ impl super::Core {
             rules.by_name.remove(&topic.name);
             rules.by_id.remove(&id);
         }
+        let delay_ms = self.delete_delay_ms();
         for (_, replica) in topic.partitions.into_iter().flat_map(|p| p.logs) {
-            if let Err(error) = replica.log.delete() {
+            if let Err(error) = replica.log.delete(delay_ms) {
                 tracing::warn!(%error, topic = &*topic.name, "a deleted topic's log was left behind");
             }
         }
@@ -368,6 +369,7 @@ impl super::Core {
             compression: codec(&text("compression.type")),
             flush_messages: number("flush.messages") as _,
             flush_ms: number("flush.ms"),
+            file_delete_delay_ms: number("file.delete.delay.ms"),
             producer_expiration_ms: self.configs.number(broker, "producer.id.expiration.ms"),
             ..LogConfig::default()
         }

@@ -3,6 +3,25 @@
 use super::timers::Timer;
 
 impl super::Core {
+    /// How long the folders of deleted partitions stay: as in Kafka, what is set for the broker alone counts.
+    pub(super) fn delete_delay_ms(&self) -> i64 {
+        self.configs
+            .number(self.first_broker(), "log.segment.delete.delay.ms")
+    }
+
+    /// Removes what was deleted long enough ago, and comes back for the rest.
+    pub(super) fn sweep(&mut self) {
+        let now_ms = self.now_ms;
+        let storages = self.outside.storage.values_mut();
+        let next_ms = storages.filter_map(|storage| storage.sweep(now_ms)).min();
+        if let Some(next_ms) = next_ms
+            && self.next_sweep_ms.is_none_or(|known| next_ms < known)
+        {
+            self.next_sweep_ms = Some(next_ms);
+            self.timers.set(next_ms, Timer::Sweep);
+        }
+    }
+
     /// The cleaner begins, `log.cleaner.backoff.ms` from now.
     pub(super) fn start_cleaner(&mut self) {
         let wait_ms = self

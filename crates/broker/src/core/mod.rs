@@ -189,6 +189,8 @@ pub(crate) struct Core {
     pub(crate) loggers: loggers::Loggers,
     /// How often `flush.ms` is looked at; none where no topic has it.
     pub(crate) flush_every_ms: Option<i64>,
+    /// When the next deleted file is to be removed.
+    next_sweep_ms: Option<i64>,
     /// How many metadata records there have been: the end of what Kafka calls `__cluster_metadata`.
     pub(crate) journalled: i64,
     pub(crate) outside: Outside,
@@ -231,6 +233,7 @@ impl Core {
             telemetry: telemetry::Telemetry::default(),
             loggers: loggers::Loggers::default(),
             flush_every_ms: None,
+            next_sweep_ms: None,
             journalled: 0,
             outside,
             effects: Vec::new(),
@@ -253,6 +256,7 @@ impl Core {
         self.settle_all();
         self.fire_due(now_ms);
         self.answer_what_is_safe();
+        self.sweep();
         std::mem::take(&mut self.effects)
     }
 
@@ -342,6 +346,8 @@ impl Core {
             Timer::Folders => self.make_folders(),
             Timer::Clean => self.clean_logs(),
             Timer::Flush => self.flush_logs(),
+            // It is done at the end of every step.
+            Timer::Sweep => self.next_sweep_ms = None,
             Timer::Produce(request) => self.finish_produce(request),
             Timer::Lag { topic, partition } => self.unsettled.push((topic, partition)),
             Timer::Fence { broker, life } => self.fence_vanished(broker, life),

@@ -79,8 +79,8 @@ pub(crate) trait ReplicaLog: Send {
     fn make_folder(&mut self) -> Result<(), LogError>;
     /// The offset up to which everything is on the disk.
     fn recovery_point(&self) -> i64;
-    /// Removes the log.
-    fn delete(self: Box<Self>) -> Result<(), LogError>;
+    /// Takes the log out of its broker's folder; its files go after the delay, when [`Storage::sweep`] is called.
+    fn delete(self: Box<Self>, delay_ms: i64) -> Result<(), LogError>;
 }
 
 /// The first batch of a producer in a transaction.
@@ -141,6 +141,8 @@ pub(crate) trait Storage: Send {
     fn reopen(&mut self) -> Result<(), LogError>;
     /// Removes the folders of partitions that `keep` does not know by topic, partition and topic id.
     fn remove_strays(&mut self, keep: &dyn Fn(&str, i32, Option<Uuid>) -> bool);
+    /// Removes what was deleted long enough ago; when there is more of it.
+    fn sweep(&mut self, now_ms: i64) -> Option<i64>;
     /// Notes a clean shutdown.
     fn close(&mut self);
     /// Lets go of the folder as a broker does that is killed.

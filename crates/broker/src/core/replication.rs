@@ -342,6 +342,7 @@ impl super::Core {
     }
 
     fn change_partition(&mut self, key: Key, standing: Standing) {
+        let delay_ms = self.delete_delay_ms();
         let Some(partition) = self.topics.partition_mut(key.0, key.1) else {
             return;
         };
@@ -358,7 +359,7 @@ impl super::Core {
             .collect();
         for id in gone {
             partition.followers.remove(&id);
-            if let Some(Err(error)) = partition.logs.remove(&id).map(|r| r.log.delete()) {
+            if let Some(Err(error)) = partition.logs.remove(&id).map(|r| r.log.delete(delay_ms)) {
                 tracing::warn!(%error, "a removed replica's log was left behind");
             }
         }

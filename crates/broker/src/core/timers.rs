@@ -23,6 +23,8 @@ pub(crate) enum Timer {
     Clean,
     /// `flush.ms` of some topic may be over.
     Flush,
+    /// Deleted files are to be removed.
+    Sweep,
     /// A produce with acks=all has waited long enough.
     Produce(u64),
     /// A follower of this partition may have been behind for too long.

@@ -181,6 +181,10 @@ impl Storage for FragileStorage {
         self.fuse.write(&folder, || self.inner.close());
     }
 
+    fn sweep(&mut self, now_ms: i64) -> Option<i64> {
+        self.inner.sweep(now_ms)
+    }
+
     fn abandon(&mut self) {
         self.inner.abandon();
     }
@@ -325,7 +329,7 @@ impl ReplicaLog for FragileLog {
         self.inner.recovery_point()
     }
 
-    fn delete(self: Box<Self>) -> Result<(), LogError> {
-        self.inner.delete()
+    fn delete(self: Box<Self>, delay_ms: i64) -> Result<(), LogError> {
+        self.inner.delete(delay_ms)
     }
 }

@@ -391,16 +391,27 @@ impl PartitionLog {
     fn take_place(&self, swap: &Path, old: Vec<Segment>) -> Result<(), LogError> {
         let mut old = old.into_iter();
         if let Some(first) = old.next() {
+            let delay_ms = self.config.file_delete_delay_ms;
             first.close_files(&self.place);
-            remove_beside(&self.place, first.base_offset)?;
+            delete_beside(&self.place, first.base_offset, delay_ms)?;
             for segment in old {
-                segment.delete(&self.place)?;
+                segment.delete(&self.place, delay_ms)?;
             }
             let path = self.place.path(first.base_offset, LOG);
             std::fs::rename(swap, &path).map_err(LogError::io("rename", swap))?;
         }
         Ok(())
     }
+}
+
+/// The old segment's own, but for the snapshot: that is of what lies before it.
+fn delete_beside(place: &Place, base: i64, delay_ms: i64) -> Result<(), LogError> {
+    for suffix in [LOG, OFFSET_INDEX, TIME_INDEX, TXN_INDEX] {
+        let path = place.path(base, suffix);
+        let deleted = place.files.trash.put_file(&path, delay_ms);
+        deleted.map_err(LogError::io("rename", &path))?;
+    }
+    Ok(())
 }
 
 fn remove_beside(place: &Place, base: i64) -> Result<(), LogError> {
@@ -429,7 +440,7 @@ pub(super) fn finish_swaps(place: &Place) -> Result<(), LogError> {
         let last = last_offset(swap)?;
         for log in &paths {
             if let Some(other) = base_of(log, LOG).filter(|other| (base + 1..=last).contains(other)) {
-                Segment::new(place, other, 0).delete(place)?;
+                Segment::new(place, other, 0).remove(place)?;
             }
         }
         remove_beside(place, base)?;

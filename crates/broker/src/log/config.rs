@@ -58,6 +58,8 @@ pub struct LogConfig {
     pub producer_expiration_ms: i64,
     /// How many bytes one batch may decompress to. Kafka has no such limit.
     pub max_decompressed_bytes: u64,
+    /// Deleted files are removed after so long, `file.delete.delay.ms`.
+    pub file_delete_delay_ms: i64,
 }
 
 impl Default for LogConfig {
@@ -87,6 +89,7 @@ impl Default for LogConfig {
             flush_messages: u64::MAX,
             flush_ms: i64::MAX,
             producer_expiration_ms: 24 * HOUR_MS,
+            file_delete_delay_ms: 60_000,
             max_decompressed_bytes: 100 << 20,
         }
     }

@@ -220,6 +220,12 @@ impl LogDir {
         Ok(())
     }
 
+    /// Takes out the files and folders that were deleted long enough ago, for [`super::remove_deleted`]; and says when there
+    /// will be more.
+    pub fn sweep(&self, now_ms: i64) -> (Vec<PathBuf>, Option<i64>) {
+        self.files.trash.sweep(now_ms)
+    }
+
     /// Says that everything was closed: nothing will be checked at the next start. Every log has been closed and the
     /// checkpoints written.
     pub fn close(self) -> Result<(), LogError> {
@@ -232,27 +238,21 @@ impl LogDir {
     }
 }
 
-/// A partition's folder on its way out.
-#[derive(Debug)]
-pub struct DeletedFolder {
-    path: PathBuf,
+/// Gives a partition's folder its deleted name, `TOPIC-PARTITION.ID-delete`.
+pub(super) fn rename_deleted(dir: &Path) -> Result<PathBuf, LogError> {
+    let path = dir.with_file_name(deleted_name(
+        &dir.file_name().unwrap_or_default().to_string_lossy(),
+    ));
+    std::fs::rename(dir, &path).map_err(LogError::io("rename", dir))?;
+    Ok(path)
 }
 
-impl DeletedFolder {
-    pub(super) fn take(dir: &Path) -> Result<Self, LogError> {
-        let name = dir.file_name().unwrap_or_default().to_string_lossy();
-        // Kafka keeps the folder's name within 255 bytes in this way too.
-        let suffix = format!(".{}{DELETED}", Uuid::new_v4().simple());
-        let kept: String = name.chars().take(255 - suffix.len()).collect();
-        let path = dir.with_file_name(kept + &suffix);
-        std::fs::rename(dir, &path).map_err(LogError::io("rename", dir))?;
-        Ok(Self { path })
-    }
-
-    /// Removes the folder; blocks. What a crash leaves of it is removed at the next start.
-    pub fn remove(self) -> io::Result<()> {
-        std::fs::remove_dir_all(self.path)
-    }
+/// The end of a topic's name goes where the folder's would have more than 255 bytes, as in Kafka.
+fn deleted_name(name: &str) -> String {
+    let (topic, partition) = name.rsplit_once('-').unwrap_or((name, "0"));
+    let suffix = format!("-{partition}.{}{DELETED}", Uuid::new_v4().simple());
+    let kept: String = topic.chars().take(255 - suffix.len()).collect();
+    kept + &suffix
 }
 
 fn lock(path: &Path) -> Result<File, LogError> {

@@ -9,12 +9,16 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::trash::Trash;
+
 /// Open files by id, least recently used closed first. A file that somebody still reads stays open until then.
 #[derive(Debug)]
 pub struct FileCache {
     open: Mutex<Open>,
     capacity: usize,
     next_id: AtomicU64,
+    /// Files that were in use and are deleted.
+    pub(super) trash: Trash,
 }
 
 #[derive(Debug, Default)]
@@ -30,6 +34,7 @@ impl FileCache {
             open: Mutex::default(),
             capacity: capacity.max(8),
             next_id: AtomicU64::new(0),
+            trash: Trash::default(),
         }
     }
 

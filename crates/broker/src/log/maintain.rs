@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use super::dir::DeletedFolder;
+use super::dir::rename_deleted;
 use super::error::LogError;
 use super::partition::PartitionLog;
 use super::retention::{SegmentFacts, expired_segments};
@@ -57,7 +57,7 @@ impl PartitionLog {
         if self.active().size == 0 {
             // Nothing was written since it was made; two empty segments would be one too many.
             if let Some(empty) = self.segments.pop() {
-                empty.delete(&self.place)?;
+                empty.delete(&self.place, self.config.file_delete_delay_ms)?;
             }
         }
         snapshot::write(&self.place, base_offset, &self.producers, self.is_strict())?;
@@ -98,7 +98,7 @@ impl PartitionLog {
             retired.bytes += u64::from(segment.size);
             // The start moves first: a segment that could not be removed must not be readable either.
             self.move_start(self.segments[0].base_offset)?;
-            segment.delete(&self.place)?;
+            segment.delete(&self.place, self.config.file_delete_delay_ms)?;
         }
         Ok(retired)
     }
@@ -141,7 +141,7 @@ impl PartitionLog {
             .segments
             .partition_point(|segment| segment.base_offset < offset);
         for segment in self.segments.split_off(keep) {
-            segment.delete(&self.place)?;
+            segment.delete(&self.place, self.config.file_delete_delay_ms)?;
         }
         let mut end = offset;
         if let Some(active) = self.segments.last_mut()
@@ -156,7 +156,7 @@ impl PartitionLog {
     /// Removes everything; the log goes on at `offset`.
     pub fn truncate_fully(&mut self, offset: i64) -> Result<(), LogError> {
         for segment in std::mem::take(&mut self.segments) {
-            segment.delete(&self.place)?;
+            segment.delete(&self.place, self.config.file_delete_delay_ms)?;
         }
         self.segments.push(Segment::new(&self.place, offset, i64::MAX));
         self.log_start = offset;
@@ -241,13 +241,15 @@ impl PartitionLog {
         snapshot::write(&self.place, self.end_offset, &self.producers, self.is_strict())
     }
 
-    /// Takes the folder out of the log dir at once; removing what is in it can wait. None where it has no folder yet.
-    pub fn delete(self) -> Result<Option<DeletedFolder>, LogError> {
+    /// Gives the folder its deleted name, where it has one yet; it is removed after the delay.
+    pub fn delete(self, delay_ms: i64) -> Result<(), LogError> {
         for segment in &self.segments {
             segment.close_files(&self.place);
         }
-        self.has_folder
-            .then(|| DeletedFolder::take(&self.place.dir))
-            .transpose()
+        if self.has_folder {
+            let deleted = rename_deleted(&self.place.dir)?;
+            self.place.files.trash.put(deleted, delay_ms);
+        }
+        Ok(())
     }
 }

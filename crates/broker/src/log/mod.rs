@@ -29,6 +29,7 @@ mod retention;
 mod scan;
 mod segment;
 mod snapshot;
+mod trash;
 mod txn_index;
 mod validate;
 
@@ -41,7 +42,7 @@ pub use batch::{
 pub use codec::Codec;
 pub use compact::Compacted;
 pub use config::{CleanupPolicy, LogConfig};
-pub use dir::{Checkpoint, DeletedFolder, LogDir, LogDirOptions, MetaProperties, PartitionFolder};
+pub use dir::{Checkpoint, LogDir, LogDirOptions, MetaProperties, PartitionFolder};
 pub use dump::{
     DumpedRecord, dumped_offset_index, dumped_records, dumped_snapshot, dumped_time_index, dumped_txn_index,
 };
@@ -58,6 +59,7 @@ pub use read::{LogSlice, TimestampOffset, TimestampQuery};
 pub use record::{RecordView, batch_records};
 pub use recovery::Known;
 pub use retention::{SegmentFacts, expired_segments};
+pub use trash::remove_deleted;
 pub use txn_index::AbortedTxn;
 pub use validate::{
     BatchOptions, InvalidBatch, MAX_RECORD_ERRORS, NO_KEY, NewRecord, Origin, ProduceRules, RecordError,

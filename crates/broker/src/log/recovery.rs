@@ -10,11 +10,12 @@ use super::config::LogConfig;
 use super::dir::{LEADER_EPOCHS, PARTITION_METADATA, parse_partition_metadata};
 use super::epochs::LeaderEpochs;
 use super::error::LogError;
-use super::files::FileCache;
+use super::files::{FileCache, remove_if_there};
 use super::partition::{PartitionLog, marker_of};
 use super::producers::{ProducerStates, Verifications};
 use super::scan::{Scan, ScanError};
 use super::segment::{LOG, Place, Segment};
+use super::trash::DELETED_FILE;
 use super::{compact, snapshot, txn_index};
 
 /// What is known of a log before it is opened.
@@ -35,6 +36,17 @@ impl Known {
         recovery_point: 0,
         log_start: 0,
     };
+}
+
+/// Removes what was deleted and left behind.
+fn remove_deleted_files(dir: &Path) -> Result<(), LogError> {
+    for file in std::fs::read_dir(dir).map_err(LogError::io("list", dir))? {
+        let path = file.map_err(LogError::io("list", dir))?.path();
+        if path.extension().is_some_and(|suffix| suffix == DELETED_FILE) {
+            remove_if_there(&path).map_err(LogError::io("remove", &path))?;
+        }
+    }
+    Ok(())
 }
 
 impl PartitionLog {
@@ -148,6 +160,7 @@ impl PartitionLog {
     }
 
     fn load_segments(&mut self, known: Known, now_ms: i64) -> Result<(), LogError> {
+        remove_deleted_files(&self.place.dir)?;
         compact::finish_swaps(&self.place)?;
         let bases = self.list_segments()?;
         let mut segments = Vec::with_capacity(bases.len().max(1));
@@ -156,7 +169,7 @@ impl PartitionLog {
         for (at, &base) in bases.iter().enumerate() {
             if cut {
                 // What follows a hole can't be reached without a lie about what is missing.
-                Segment::new(&self.place, base, now_ms).delete(&self.place)?;
+                Segment::new(&self.place, base, now_ms).remove(&self.place)?;
                 continue;
             }
             let next_base = bases.get(at + 1).copied().unwrap_or(i64::MAX);

@@ -538,8 +538,19 @@ impl Segment {
         }
     }
 
+    /// Gives the segment's files their deleted names; they are removed after the delay.
+    pub(super) fn delete(self, place: &Place, delay_ms: i64) -> Result<(), LogError> {
+        self.close_files(place);
+        for suffix in [LOG, OFFSET_INDEX, TIME_INDEX, TXN_INDEX, SNAPSHOT] {
+            let path = place.path(self.base_offset, suffix);
+            let deleted = place.files.trash.put_file(&path, delay_ms);
+            deleted.map_err(LogError::io("rename", &path))?;
+        }
+        Ok(())
+    }
+
     /// Removes the segment's files.
-    pub(super) fn delete(self, place: &Place) -> Result<(), LogError> {
+    pub(super) fn remove(self, place: &Place) -> Result<(), LogError> {
         self.close_files(place);
         for suffix in [LOG, OFFSET_INDEX, TIME_INDEX, TXN_INDEX, SNAPSHOT] {
             let path = place.path(self.base_offset, suffix);

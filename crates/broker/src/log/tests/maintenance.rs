@@ -298,13 +298,23 @@ fn a_log_dir_remembers_a_clean_stop_and_nothing_else() {
         (log.start_offset(), log.end_offset(), log.recovery_point()),
         (2, 3, 3)
     );
-    let deleted = log.delete().unwrap().unwrap();
+    log.delete(500).unwrap();
+    assert!(!folder.path().join("a-b.c-12").exists());
+    assert_eq!(dir.sweep(NOW), (vec![], Some(NOW + 500)));
+    let (due, next_ms) = dir.sweep(NOW + 500);
+    assert_eq!((due.len(), next_ms), (1, None));
+    let name = due[0].file_name().unwrap().to_str().unwrap();
+    assert!(
+        name.starts_with("a-b.c-12.") && name.ends_with("-delete"),
+        "{name}"
+    );
+    assert!(due[0].is_dir(), "it is removed by who has asked");
     drop(dir);
 
     let dir = open();
     assert!(!dir.was_clean(), "it was not closed");
     assert!(dir.partitions().is_empty(), "what was to be removed is gone");
-    assert!(deleted.remove().is_err());
+    assert!(!due[0].exists());
 }
 
 #[test]
