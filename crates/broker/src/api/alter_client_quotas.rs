@@ -1,4 +1,4 @@
-//! `AlterClientQuotas` (KIP-546): kept and told; they hold nobody back.
+//! `AlterClientQuotas` (KIP-546).
 
 use kafka_protocol::messages::alter_client_quotas_response::{EntityData, EntryData};
 use kafka_protocol::messages::{AlterClientQuotasRequest, AlterClientQuotasResponse};
@@ -19,7 +19,7 @@ impl Handler for Api {
     type Wire = AlterClientQuotasRequest;
     type Call = AlterClientQuotasRequest;
     const VERSIONS: (i16, i16) = (0, 1);
-    const NOTE: &'static str = "kept and told; nobody is held back";
+    const NOTE: &'static str = "rates of bytes and of controller mutations hold clients back; `request_percentage` and rates of addresses are kept and told";
     const SHAPE: &'static [Field] = &[
         all(Structs(&[
             all(Structs(&[all(Text), all(Text)])),

@@ -33,7 +33,8 @@ impl Handler for Api {
         wire
     }
 
-    fn handle(core: &mut Core, _caller: &Caller, call: Self::Call) -> Answer {
+    fn handle(core: &mut Core, caller: &Caller, call: Self::Call) -> Answer {
+        let mut mutations = core.mutations(caller, 3);
         let mut results = Vec::with_capacity(call.topics.len());
         for (at, topic) in call.topics.iter().enumerate() {
             if call.topics[..at].iter().any(|earlier| earlier.name == topic.name) {
@@ -55,7 +56,13 @@ impl Handler for Api {
                     "Duplicate topic name.",
                 ))
             } else {
-                core.grow_topic(&topic.name, topic.count, assignments, call.validate_only)
+                core.grow_topic(
+                    &topic.name,
+                    topic.count,
+                    assignments,
+                    call.validate_only,
+                    &mut mutations,
+                )
             };
             let result = CreatePartitionsTopicResult::default().with_name(topic.name.clone());
             results.push(match grown {
@@ -65,6 +72,8 @@ impl Handler for Api {
                     .with_error_message(refusal.message.map(StrBytes::from_string)),
             });
         }
-        Answer::message(CreatePartitionsResponse::default().with_results(results))
+        let throttle_ms = core.end_mutations(caller, &mutations);
+        let response = CreatePartitionsResponse::default().with_throttle_time_ms(throttle_ms);
+        Answer::message(response.with_results(results))
     }
 }

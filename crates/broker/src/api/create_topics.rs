@@ -16,6 +16,7 @@ use crate::api::shape::{
 use crate::api::{Answer, Aside, Handler};
 use crate::core::admin::NewTopic;
 use crate::core::configs::Overrides;
+use crate::core::throttles::Mutations;
 use crate::core::{Caller, Core, Refusal};
 
 pub(crate) struct Api;
@@ -40,7 +41,8 @@ impl Handler for Api {
         wire
     }
 
-    fn handle(core: &mut Core, _caller: &Caller, call: Self::Call) -> Answer {
+    fn handle(core: &mut Core, caller: &Caller, call: Self::Call) -> Answer {
+        let mut mutations = core.mutations(caller, 6);
         let mut times: HashMap<String, usize> = HashMap::new();
         for topic in &call.topics {
             *times.entry(topic.name.to_string()).or_default() += 1;
@@ -58,7 +60,7 @@ impl Handler for Api {
                     "Duplicate topic name.",
                 ))
             } else {
-                create(core, topic, call.validate_only)
+                create(core, topic, call.validate_only, &mut mutations)
             };
             results.push(
                 made.unwrap_or_else(|refusal| {
@@ -72,7 +74,9 @@ impl Handler for Api {
                 .with_name(name),
             );
         }
-        Answer::message(CreateTopicsResponse::default().with_topics(results))
+        let throttle_ms = core.end_mutations(caller, &mutations);
+        let response = CreateTopicsResponse::default().with_throttle_time_ms(throttle_ms);
+        Answer::message(response.with_topics(results))
     }
 }
 
@@ -80,6 +84,7 @@ fn create(
     core: &mut Core,
     topic: &CreatableTopic,
     validate_only: bool,
+    mutations: &mut Mutations,
 ) -> Result<CreatableTopicResult, Refusal> {
     let new = NewTopic {
         name: topic.name.to_string(),
@@ -97,6 +102,7 @@ fn create(
             .collect(),
     };
     let (partitions, configs) = core.plan_topic(&new)?;
+    core.count_mutations(mutations, partitions.len())?;
     let factor = partitions.first().map_or(0, Vec::len);
     let result = CreatableTopicResult::default()
         .with_error_message(None)

@@ -14,6 +14,7 @@ use crate::api::shape::{
     UUID, all, between, since,
 };
 use crate::api::{Answer, Aside, Handler};
+use crate::core::throttles::Mutations;
 use crate::core::{Caller, Core, Refusal};
 
 pub(crate) struct Api;
@@ -33,6 +34,7 @@ impl Handler for Api {
     }
 
     fn handle(core: &mut Core, caller: &Caller, call: Self::Call) -> Answer {
+        let mut mutations = core.mutations(caller, 5);
         let mut wanted: Vec<(Option<TopicName>, Uuid)> = call
             .topic_names
             .into_iter()
@@ -64,7 +66,7 @@ impl Handler for Api {
                 (Some(_), false) => invalid("You may not specify both topic name and topic id."),
                 (Some(_), true) if twice => invalid("Duplicate topic name."),
                 (None, false) if twice => invalid("Duplicate topic id."),
-                _ => delete(core, known.as_ref(), name.is_some()),
+                _ => delete(core, known.as_ref(), name.is_some(), &mut mutations),
             };
             results.push(match deleted {
                 Ok(id) => result.with_topic_id(id),
@@ -76,19 +78,30 @@ impl Handler for Api {
                 }
             });
         }
-        Answer::message(DeleteTopicsResponse::default().with_responses(results))
+        let throttle_ms = core.end_mutations(caller, &mutations);
+        let response = DeleteTopicsResponse::default().with_throttle_time_ms(throttle_ms);
+        Answer::message(response.with_responses(results))
     }
 }
 
-fn delete(core: &mut Core, name: Option<&TopicName>, by_name: bool) -> Result<Uuid, Refusal> {
+fn delete(
+    core: &mut Core,
+    name: Option<&TopicName>,
+    by_name: bool,
+    mutations: &mut Mutations,
+) -> Result<Uuid, Refusal> {
     if !core.configs.switch(core.first_broker(), "delete.topic.enable") {
         return Err(Refusal::new(
             ResponseError::TopicDeletionDisabled,
             "Topic deletion is disabled.",
         ));
     }
-    match name.and_then(|name| core.topics.get(name)).map(|topic| topic.id) {
-        Some(id) => core.delete_topic(id).map(|()| id),
+    let known = name.and_then(|name| core.topics.get(name));
+    match known.map(|topic| (topic.id, topic.partitions.len())) {
+        Some((id, partitions)) => {
+            core.count_mutations(mutations, partitions)?;
+            core.delete_topic(id).map(|()| id)
+        }
         None if by_name => Err(Refusal::new(
             ResponseError::UnknownTopicOrPartition,
             "This server does not host this topic-partition.",

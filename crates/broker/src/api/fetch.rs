@@ -63,9 +63,8 @@ impl Handler for Api {
         if call.session_id != 0 {
             let error = Some(ResponseError::FetchSessionIdNotFound);
             return Answer::Now(Response::Fetch(FetchPlan {
-                parts: Vec::new(),
                 error,
-                nodes: Vec::new(),
+                ..FetchPlan::default()
             }));
         }
         let mut wanted = Vec::new();
@@ -105,10 +104,13 @@ impl Handler for Api {
             }));
         }
         let limit = core.configs.number(caller.broker, "fetch.max.bytes") as u32;
+        // More than this would never be answered.
+        let limit = limit.min(core.fetch_window_bytes(caller));
+        let max_bytes = u32::try_from(call.max_bytes).unwrap_or(0).min(limit);
         let fetch = Fetch {
             wanted,
-            min_bytes: u32::try_from(call.min_bytes).unwrap_or(0),
-            max_bytes: u32::try_from(call.max_bytes).unwrap_or(0).min(limit),
+            min_bytes: u32::try_from(call.min_bytes).unwrap_or(0).min(max_bytes),
+            max_bytes,
             max_wait_ms: i64::from(call.max_wait_ms),
             read_committed: call.isolation_level == 1,
             leader_only: caller.version < 11,
@@ -140,6 +142,7 @@ pub(crate) fn respond(plan: FetchPlan, stretches: &mut Stretches) -> FetchRespon
             .with_port(i32::from(node.port))
     });
     FetchResponse::default()
+        .with_throttle_time_ms(plan.throttle_ms)
         .with_node_endpoints(nodes.collect())
         .with_error_code(plan.error.map_or(0, |error| error.code()))
         .with_session_id(0)

@@ -194,6 +194,8 @@ pub(crate) trait Handler {
 pub(crate) struct Aside {
     pub(crate) rules: SharedRules,
     pub(crate) now_ms: i64,
+    /// Bytes of the request's body.
+    pub(crate) bytes: u32,
 }
 
 /// What a handler gives.

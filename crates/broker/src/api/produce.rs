@@ -48,6 +48,7 @@ pub(crate) struct Call {
     acks: i16,
     timeout_ms: i32,
     transactional_id: Option<String>,
+    bytes: u32,
     topics: Vec<(TopicName, Uuid, Vec<Part>)>,
 }
 
@@ -89,6 +90,7 @@ impl Handler for Api {
             acks: wire.acks,
             timeout_ms: wire.timeout_ms,
             transactional_id: wire.transactional_id.map(|id| id.to_string()),
+            bytes: aside.bytes,
             topics: topics.collect(),
         }
     }
@@ -243,10 +245,12 @@ fn append_all(core: &mut Core, caller: &Caller, call: Call, refused: &Refused) -
                 .with_partition_responses(results),
         );
     }
+    let throttle_ms = core.count_produce(caller, call.bytes);
     if call.acks == 0 {
         return Answer::Silent;
     }
     let response = ProduceResponse::default()
+        .with_throttle_time_ms(throttle_ms)
         .with_responses(answers)
         .with_node_endpoints(told);
     if pending.is_empty() {

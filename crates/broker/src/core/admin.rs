@@ -12,6 +12,7 @@ use super::journal::Record;
 use super::ports::LogPosition;
 use super::scram::{Credential, Mechanism};
 use super::standing::Standing;
+use super::throttles::Mutations;
 use super::topics::{
     MAX_PARTITIONS, METADATA_TOPIC, OFFSETS_TOPIC, Partition, Topic, check_name, is_internal,
 };
@@ -220,6 +221,7 @@ impl super::Core {
         count: i32,
         assignments: Option<Vec<Vec<i32>>>,
         validate_only: bool,
+        mutations: &mut Mutations,
     ) -> Result<(), Refusal> {
         let Some(topic) = self.topics.get(name) else {
             return Err(ResponseError::UnknownTopicOrPartition.into());
@@ -239,6 +241,7 @@ impl super::Core {
             return invalid(format!("At most {MAX_PARTITIONS} partitions are possible."));
         }
         let more = count - have;
+        self.count_mutations(mutations, more as usize)?;
         let added = match assignments {
             Some(assigned) if assigned.len() != more as usize => {
                 return Err(Refusal::new(

@@ -60,9 +60,11 @@ pub(crate) struct Part {
 }
 
 /// The answer to a fetch.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct FetchPlan {
     pub(crate) parts: Vec<Part>,
+    /// For how long the client has to wait.
+    pub(crate) throttle_ms: i32,
     /// Has the request an error of its own.
     pub(crate) error: Option<ResponseError>,
     /// Where the leaders are that the parts name.
@@ -155,7 +157,7 @@ impl super::Core {
     pub(crate) fn fetch(&mut self, caller: &Caller, fetch: Fetch) -> Option<FetchPlan> {
         let plan = self.plan_fetch(caller, &fetch);
         if fetch.max_wait_ms <= 0 || fetch.wanted.is_empty() || is_enough(&plan, fetch.min_bytes) {
-            return Some(plan);
+            return Some(self.finished(caller, plan));
         }
         self.timers
             .set(self.now_ms + fetch.max_wait_ms, Timer::Fetch(caller.request));
@@ -204,8 +206,8 @@ impl super::Core {
         }
         FetchPlan {
             parts,
-            error: None,
             nodes,
+            ..FetchPlan::default()
         }
     }
 
@@ -255,8 +257,10 @@ impl super::Core {
                 continue;
             };
             let plan = self.plan_fetch(caller, fetch);
-            if is_enough(&plan, fetch.min_bytes) {
-                self.unpark(request);
+            if is_enough(&plan, fetch.min_bytes)
+                && let Some((caller, _)) = self.unpark(request)
+            {
+                let plan = self.finished(&caller, plan);
                 self.reply(request, Response::Fetch(plan));
             }
         }
@@ -280,8 +284,24 @@ impl super::Core {
     pub(crate) fn finish_fetch(&mut self, request: u64) {
         if let Some((caller, fetch)) = self.unpark(request) {
             let plan = self.plan_fetch(&caller, &fetch);
+            let plan = self.finished(&caller, plan);
             self.reply(request, Response::Fetch(plan));
         }
+    }
+
+    /// What a fetch is answered in the end: nothing, where its client has had too much.
+    fn finished(&mut self, caller: &Caller, plan: FetchPlan) -> FetchPlan {
+        if self.quotas.is_empty() {
+            return plan;
+        }
+        let throttle_ms = self.count_fetch(caller, size(plan.parts.iter()));
+        if throttle_ms > 0 {
+            return FetchPlan {
+                throttle_ms,
+                ..FetchPlan::default()
+            };
+        }
+        plan
     }
 
     pub(super) fn unpark(&mut self, request: u64) -> Option<(Caller, Fetch)> {
@@ -297,6 +317,23 @@ impl super::Core {
         }
         Some((caller, fetch))
     }
+}
+
+/// Bytes of an answer, but for what depends on its version.
+fn size<'a>(parts: impl Iterator<Item = &'a Part>) -> usize {
+    const ALONE: usize = 20;
+    const PER_TOPIC: usize = 19;
+    const PER_PARTITION: usize = 43;
+    const PER_ABORTED: usize = 17;
+    let mut topic = None;
+    let of_parts = parts.map(|part| {
+        let is_next = topic.replace(part.topic_id) == Some(part.topic_id);
+        let aborted = part.aborted.as_ref().map_or(0, Vec::len);
+        let records = part.slice.as_ref().map_or(0, LogSlice::len);
+        let head = if is_next { 0 } else { PER_TOPIC };
+        head + PER_PARTITION + aborted * PER_ABORTED + records
+    });
+    ALONE + of_parts.sum::<usize>()
 }
 
 /// Is there nothing to wait for: enough bytes, or an error to tell.

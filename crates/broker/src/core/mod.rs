@@ -34,6 +34,7 @@ pub(crate) mod standing;
 pub(crate) mod telemetry;
 #[cfg(test)]
 mod tests;
+pub(crate) mod throttles;
 pub(crate) mod timers;
 pub(crate) mod topics;
 pub(crate) mod transactions;
@@ -126,6 +127,8 @@ pub(crate) enum Event {
 pub(crate) enum Effect {
     /// Send this answer.
     Reply { to: RequestId, response: Response },
+    /// Nothing more is read from the request's client for so long after its answer (KIP-219).
+    Mute { to: RequestId, for_ms: i64 },
     /// The request gets no answer, as a produce with acks=0.
     NoReply { to: RequestId },
     /// What the owner wanted is done, or refused.
@@ -184,6 +187,7 @@ pub(crate) struct Core {
     folderless: VecDeque<(Key, i32)>,
     pub(crate) timers: Timers,
     pub(crate) quotas: quotas::Quotas,
+    pub(crate) throttles: throttles::Throttles,
     pub(crate) scram: scram::ScramCredentials,
     pub(crate) telemetry: telemetry::Telemetry,
     pub(crate) loggers: loggers::Loggers,
@@ -229,6 +233,7 @@ impl Core {
             folderless: VecDeque::new(),
             timers: Timers::default(),
             quotas: quotas::Quotas::default(),
+            throttles: throttles::Throttles::default(),
             scram: scram::ScramCredentials::default(),
             telemetry: telemetry::Telemetry::default(),
             loggers: loggers::Loggers::default(),

@@ -1,4 +1,4 @@
-//! Client quotas (KIP-546): kept and told as in Kafka. They hold nobody back in this cluster.
+//! Client quotas (KIP-546): kept and told as in Kafka. Who is held back by them: [`throttles`](super::throttles).
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -15,6 +15,13 @@ pub(crate) type Entity = BTreeMap<String, Option<String>>;
 #[derive(Debug, Default)]
 pub(crate) struct Quotas {
     by_entity: BTreeMap<Entity, BTreeMap<String, f64>>,
+}
+
+/// Whose requests are counted together: those of a user, of a client, or of both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Share {
+    pub(crate) user: bool,
+    pub(crate) client: bool,
 }
 
 /// What is asked of one type of entity.
@@ -36,6 +43,8 @@ pub(crate) struct Change {
 const USER: &str = "user";
 const CLIENT_ID: &str = "client-id";
 const IP: &str = "ip";
+/// The principal of everyone on a PLAINTEXT listener.
+const ANONYMOUS: &str = "ANONYMOUS";
 
 fn invalid(why: impl Into<String>) -> Refusal {
     Refusal::new(ResponseError::InvalidRequest, why)
@@ -60,6 +69,45 @@ impl Quotas {
         })
     }
 
+    /// Has nobody a quota.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_entity.is_empty()
+    }
+
+    /// The quota of a kind that is for a client: the one of the entity that says most, as in Kafka.
+    pub(crate) fn limit(&self, kind: &str, client: &str) -> Option<(Share, f64)> {
+        if self.is_empty() {
+            return None;
+        }
+        let (me, users) = ((USER, Some(ANONYMOUS)), (USER, None));
+        let (this, clients) = ((CLIENT_ID, Some(client)), (CLIENT_ID, None));
+        let levels: [&[(&str, Option<&str>)]; 8] = [
+            &[me, this],
+            &[me, clients],
+            &[me],
+            &[users, this],
+            &[users, clients],
+            &[users],
+            &[this],
+            &[clients],
+        ];
+        for level in levels {
+            let share = Share {
+                user: level.iter().any(|(kind, _)| *kind == USER),
+                client: level.iter().any(|(kind, _)| *kind == CLIENT_ID),
+            };
+            // Who has no name is no client.
+            if share.client && client.is_empty() {
+                continue;
+            }
+            let values = self.by_entity.get(&entity(level));
+            if let Some(most) = values.and_then(|values| values.get(kind)) {
+                return Some((share, *most));
+            }
+        }
+        None
+    }
+
     /// All entities, for the journal.
     pub(crate) fn records(&self) -> impl Iterator<Item = Record> {
         self.by_entity
@@ -79,6 +127,13 @@ impl Quotas {
             self.by_entity.insert(entity, values);
         }
     }
+}
+
+fn entity(parts: &[(&str, Option<&str>)]) -> Entity {
+    let parts = parts.iter();
+    parts
+        .map(|(kind, name)| ((*kind).to_owned(), name.map(ToOwned::to_owned)))
+        .collect()
 }
 
 fn record(entity: &Entity, values: &BTreeMap<String, f64>) -> Record {
@@ -261,6 +316,41 @@ mod tests {
         );
         assert!(check_value(&user("a"), "request_percentage", 1.5).is_ok());
         assert!(check_value(&user("a"), "request_percentage", f64::NAN).is_err());
+    }
+
+    #[test]
+    fn the_entity_that_says_most_counts() {
+        let key = "producer_byte_rate";
+        let (me, users) = ((USER, Some(ANONYMOUS)), (USER, None));
+        let (this, clients) = ((CLIENT_ID, Some("c")), (CLIENT_ID, None));
+        // From the one that counts last to the one that counts first.
+        let rising: [&[(&str, Option<&str>)]; 8] = [
+            &[clients],
+            &[this],
+            &[users],
+            &[users, clients],
+            &[users, this],
+            &[me],
+            &[me, clients],
+            &[me, this],
+        ];
+        let mut quotas = Quotas::default();
+        assert_eq!(quotas.limit(key, "c"), None);
+        for (at, level) in rising.into_iter().enumerate() {
+            let value = BTreeMap::from([(key.to_owned(), (at + 1).to_string())]);
+            quotas.restore(entity(level), &value);
+            let share = Share {
+                user: level.iter().any(|(kind, _)| *kind == USER),
+                client: level.iter().any(|(kind, _)| *kind == CLIENT_ID),
+            };
+            assert_eq!(quotas.limit(key, "c"), Some((share, (at + 1) as f64)));
+        }
+        assert_eq!(quotas.limit("consumer_byte_rate", "c"), None);
+        // Who has no name is counted by user alone.
+        assert_eq!(quotas.limit(key, "").map(|(_, most)| most as i32), Some(6));
+        quotas.restore(entity(&[me]), &BTreeMap::new());
+        quotas.restore(entity(&[users]), &BTreeMap::new());
+        assert_eq!(quotas.limit(key, ""), None);
     }
 
     #[test]

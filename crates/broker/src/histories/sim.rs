@@ -285,6 +285,7 @@ impl Sim {
         let aside = Aside {
             rules: self.rules.clone(),
             now_ms: self.now_ms,
+            bytes: 100,
         };
         let body = (api.decode)(&mut bytes.freeze(), version, &aside).unwrap();
         let caller = Caller {

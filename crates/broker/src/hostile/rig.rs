@@ -284,6 +284,7 @@ impl Rig {
         let aside = Aside {
             rules: self.rules.clone(),
             now_ms: self.now_ms,
+            bytes: frame.len() as u32,
         };
         let Ok(body) = (api.decode)(&mut frame, version, &aside) else {
             return;
@@ -313,7 +314,7 @@ impl Rig {
                     let asked = self.waiting.remove(&to).is_some() || self.lost.remove(&to);
                     assert!(asked, "a request is ended twice");
                 }
-                Effect::Managed { .. } => {}
+                Effect::Mute { .. } | Effect::Managed { .. } => {}
             }
         }
     }

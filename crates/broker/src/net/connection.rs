@@ -78,14 +78,40 @@ pub(crate) async fn serve(
                 answering.await
             }
         };
-        match answered {
-            Ok(None) => {}
-            Ok(Some(answer)) => held.take(answer, &mut stream).await?,
+        let (answer, mute_ms) = match answered {
+            Ok(answered) => answered,
             Err(error) => break Err(error),
+        };
+        if let Some(answer) = answer {
+            held.take(answer, &mut stream).await?;
+        }
+        if mute_ms > 0 {
+            held.send(&mut stream).await?;
+            if let Err(error) = rest(mute_ms, shared).await {
+                break Err(error);
+            }
         }
     };
     held.send(&mut stream).await?;
     result
+}
+
+/// Waits with a client that is held back: nothing of it is read. The lab's clock may be put forward meanwhile, so it is
+/// looked at again and again.
+async fn rest(mute_ms: i64, shared: &Shared) -> Result<(), ConnectionError> {
+    const LOOK_MS: i64 = 50;
+    let end_ms = shared.clock.now_ms() + mute_ms;
+    let over = async {
+        loop {
+            let left_ms = end_ms - shared.clock.now_ms();
+            match u64::try_from(left_ms.min(LOOK_MS)) {
+                Ok(wait_ms) if wait_ms > 0 => tokio::time::sleep(Duration::from_millis(wait_ms)).await,
+                _ => return,
+            }
+        }
+    };
+    let in_time = tokio::time::timeout(shared.limits.idle, over).await;
+    in_time.map_err(|_| ConnectionError::Idle)
 }
 
 /// The next frame, none where the peer has closed the connection. Answers that are held go out before it waits.
@@ -147,16 +173,17 @@ pub(crate) fn open_request(frame: &mut Bytes) -> Result<Opened, ConnectionError>
     Ok(Opened::Request { api, version, header })
 }
 
-/// The bytes that answer a frame, or nothing where no answer is wanted.
+/// The bytes that answer a frame, or nothing where no answer is wanted; and for how many milliseconds the client is held
+/// back after it.
 async fn answer(
     broker: i32,
     host: &Arc<str>,
     mut frame: Bytes,
     shared: &Shared,
-) -> Result<Option<Outgoing>, ConnectionError> {
+) -> Result<(Option<Outgoing>, i64), ConnectionError> {
     let (api, version, header) = match open_request(&mut frame)? {
         Opened::Request { api, version, header } => (api, version, header),
-        Opened::OtherVersion(correlation) => return Ok(Some(other_version(correlation)?)),
+        Opened::OtherVersion(correlation) => return Ok((Some(other_version(correlation)?), 0)),
     };
     let (key, correlation) = (api.key, header.correlation_id);
     let mut answer_is_lost = false;
@@ -164,8 +191,8 @@ async fn answer(
         Some(Action::Drop) => return Err(ConnectionError::Fault),
         Some(Action::Delay(time)) => tokio::time::sleep(time).await,
         Some(Action::Error(code)) => match api::faulty::answer(key, version, &mut frame, code) {
-            Faulty::Answer(response) => return Ok(Some(encode(api, version, correlation, response)?)),
-            Faulty::Silent => return Ok(None),
+            Faulty::Answer(response) => return Ok((Some(encode(api, version, correlation, response)?), 0)),
+            Faulty::Silent => return Ok((None, 0)),
             Faulty::Unknown => return Err(ConnectionError::Fault),
         },
         Some(Action::DropAnswer) => answer_is_lost = true,
@@ -174,6 +201,7 @@ async fn answer(
     let aside = Aside {
         rules: shared.rules.clone(),
         now_ms: shared.clock.now_ms(),
+        bytes: frame.len() as u32,
     };
     let body = (api.decode)(&mut frame, version, &aside)?;
     drop(frame);
@@ -186,14 +214,13 @@ async fn answer(
     };
     let request = caller.request;
     let asked = shared.owner.ask(request, Event::Request { caller, api, body });
-    let response = asked.await.map_err(|Gone| ConnectionError::Ending)?;
+    let answered = asked.await.map_err(|Gone| ConnectionError::Ending)?;
     if answer_is_lost {
         return Err(ConnectionError::Fault);
     }
-    match response {
-        Some(response) => Ok(Some(encode(api, version, correlation, response)?)),
-        None => Ok(None),
-    }
+    let response = answered.response;
+    let answer = response.map(|response| encode(api, version, correlation, response));
+    Ok((answer.transpose()?, answered.mute_ms))
 }
 
 fn encode(api: &Api, version: i16, correlation: i32, response: Response) -> Result<Outgoing, Unwritable> {

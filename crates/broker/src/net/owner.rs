@@ -15,10 +15,18 @@ use crate::core::{Core, Effect, Event, Refusal, RequestId};
 
 /// Who waits for what comes of an event.
 pub(crate) enum Waiting {
-    /// A connection; `None` is "no answer".
-    Client(oneshot::Sender<Option<Response>>),
+    /// A connection, and how long it is to be held back.
+    Client(oneshot::Sender<Answered>, i64),
     /// The owner of the cluster.
     Owner(std::sync::mpsc::Sender<Result<(), Refusal>>),
+}
+
+/// What comes of a request.
+pub(crate) struct Answered {
+    /// Nothing, where no answer is wanted.
+    pub(crate) response: Option<Response>,
+    /// For so long nothing more is read from the client.
+    pub(crate) mute_ms: i64,
 }
 
 /// An event, and who waits for its answer.
@@ -67,14 +75,14 @@ impl Owner {
         self.queue.try_send(envelope)
     }
 
-    /// Has the core take a client's request; `None` is "no answer".
+    /// Has the core take a client's request.
     ///
     /// # Errors
     /// Nobody will answer: the cluster ends, or the core wants the connection closed.
-    pub(crate) async fn ask(&self, request: RequestId, event: Event) -> Result<Option<Response>, Gone> {
+    pub(crate) async fn ask(&self, request: RequestId, event: Event) -> Result<Answered, Gone> {
         let (sender, receiver) = oneshot::channel();
         let envelope = Envelope {
-            reply: Some((request, Waiting::Client(sender))),
+            reply: Some((request, Waiting::Client(sender, 0))),
             event,
         };
         if let Some(envelope) = self.step_if_free(envelope)? {
@@ -171,6 +179,11 @@ impl Owned {
             match effect {
                 Effect::Reply { to, response } => answer(self.waiting.remove(&to), Some(response)),
                 Effect::NoReply { to } => answer(self.waiting.remove(&to), None),
+                Effect::Mute { to, for_ms } => {
+                    if let Some(Waiting::Client(_, mute_ms)) = self.waiting.get_mut(&to) {
+                        *mute_ms = for_ms.max(*mute_ms);
+                    }
+                }
                 // Its connection ends when nobody is left to answer it.
                 Effect::Hangup { to } => drop(self.waiting.remove(&to)),
                 Effect::Managed { id, result } => {
@@ -184,8 +197,8 @@ impl Owned {
 }
 
 fn answer(who: Option<Waiting>, response: Option<Response>) {
-    if let Some(Waiting::Client(sender)) = who {
-        let _ = sender.send(response);
+    if let Some(Waiting::Client(sender, mute_ms)) = who {
+        let _ = sender.send(Answered { response, mute_ms });
     }
 }
 

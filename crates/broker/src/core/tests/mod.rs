@@ -3,6 +3,7 @@
 mod folders;
 mod groups;
 mod moving;
+mod quotas;
 mod replication;
 mod transactions;
 
@@ -34,6 +35,7 @@ pub(super) struct Lab {
     next: RequestId,
     /// Answers that came later than their requests.
     pub(super) late: BTreeMap<RequestId, Option<Response>>,
+    pub(super) muted: BTreeMap<RequestId, i64>,
 }
 
 impl Lab {
@@ -76,6 +78,7 @@ impl Lab {
             rules,
             next: 1,
             late: BTreeMap::new(),
+            muted: BTreeMap::new(),
         };
         lab.pass(0);
         lab
@@ -91,6 +94,9 @@ impl Lab {
                 }
                 Effect::NoReply { to } | Effect::Hangup { to } => {
                     self.late.insert(to, None);
+                }
+                Effect::Mute { to, for_ms } => {
+                    self.muted.insert(to, for_ms);
                 }
                 Effect::Managed { result, .. } => managed = Some(result),
             }
@@ -130,6 +136,7 @@ impl Lab {
         let aside = Aside {
             rules: self.rules.clone(),
             now_ms: self.now_ms,
+            bytes: 100,
         };
         let call = H::prepare(wire, version, &aside);
         let request = self.next;

@@ -124,6 +124,7 @@ impl Bench {
         let aside = Aside {
             rules: self.core.outside.rules.clone(),
             now_ms: self.now_ms,
+            bytes: 100,
         };
         let caller = Caller {
             request: self.requests,
