@@ -1,6 +1,5 @@
 //! `Fetch`. The core says which bytes; the connection calls [`respond`] and sends them from the file.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,6 +16,7 @@ use crate::api::shape::{
     UUID, all, between, since,
 };
 use crate::api::{Answer, Aside, Handler, Response};
+use crate::core::fetch_sessions::{Asked, PartKey, TopicKey};
 use crate::core::fetches::{Fetch, FetchPlan, Part, Wanted};
 use crate::core::{Caller, Core};
 use crate::net::Stretches;
@@ -27,7 +27,6 @@ impl Handler for Api {
     type Wire = FetchRequest;
     type Call = FetchRequest;
     const VERSIONS: (i16, i16) = (4, 18);
-    const NOTE: &'static str = "sessions refused (session id 0)";
     const SHAPE: &'static [Field] = &[
         between(0, 14, I32),
         all(I32),
@@ -60,49 +59,23 @@ impl Handler for Api {
     }
 
     fn handle(core: &mut Core, caller: &Caller, call: Self::Call) -> Answer {
-        if call.session_id != 0 {
-            let error = Some(ResponseError::FetchSessionIdNotFound);
-            return Answer::Now(Response::Fetch(FetchPlan {
-                error,
-                ..FetchPlan::default()
-            }));
-        }
-        let mut wanted = Vec::new();
-        for topic in &call.topics {
-            let (name, id, error) = if caller.version >= 13 {
-                match core.topics.name_of(topic.topic_id) {
-                    Some(name) => (name.clone(), topic.topic_id, None),
-                    None => (Arc::from(""), topic.topic_id, Some(ResponseError::UnknownTopicId)),
-                }
-            } else {
-                match core.topics.get(&topic.topic) {
-                    Some(known) => (known.name.clone(), known.id, None),
-                    None => (
-                        Arc::from(&**topic.topic),
-                        topic.topic_id,
-                        Some(ResponseError::UnknownTopicOrPartition),
-                    ),
-                }
-            };
-            wanted.extend(topic.partitions.iter().map(|partition| Wanted {
-                topic: name.clone(),
-                topic_id: id,
-                partition: partition.partition,
-                offset: partition.fetch_offset,
-                max_bytes: u32::try_from(partition.partition_max_bytes).unwrap_or(0),
-                leader_epoch: if caller.version >= 9 {
-                    partition.current_leader_epoch
-                } else {
-                    -1
-                },
-                last_epoch: if caller.version >= 12 {
-                    partition.last_fetched_epoch
-                } else {
-                    -1
-                },
-                error,
-            }));
-        }
+        let asked = Asked {
+            broker: caller.broker,
+            id: call.session_id,
+            epoch: call.session_epoch,
+            by_id: caller.version >= 13,
+            forgotten: forgotten(caller, &call),
+        };
+        let (wanted, session) = match core.fetch_session(&asked, wanted(caller, &call)) {
+            Ok(found) => found,
+            Err(error) => {
+                let error = Some(error);
+                return Answer::Now(Response::Fetch(FetchPlan {
+                    error,
+                    ..FetchPlan::default()
+                }));
+            }
+        };
         let limit = core.configs.number(caller.broker, "fetch.max.bytes") as u32;
         // More than this would never be answered.
         let limit = limit.min(core.fetch_window_bytes(caller));
@@ -114,26 +87,74 @@ impl Handler for Api {
             max_wait_ms: i64::from(call.max_wait_ms),
             read_committed: call.isolation_level == 1,
             leader_only: caller.version < 11,
+            session,
         };
         core.fetch(caller, fetch)
             .map_or(Answer::Later, |plan| Answer::Now(Response::Fetch(plan)))
     }
 }
 
+/// The partitions that a request names.
+fn wanted(caller: &Caller, call: &FetchRequest) -> Vec<Wanted> {
+    let mut all = Vec::new();
+    for topic in &call.topics {
+        let name: Arc<str> = Arc::from(&**topic.topic);
+        all.extend(topic.partitions.iter().map(|partition| Wanted {
+            topic: name.clone(),
+            topic_id: topic.topic_id,
+            partition: partition.partition,
+            offset: partition.fetch_offset,
+            max_bytes: u32::try_from(partition.partition_max_bytes).unwrap_or(0),
+            leader_epoch: if caller.version >= 9 {
+                partition.current_leader_epoch
+            } else {
+                -1
+            },
+            last_epoch: if caller.version >= 12 {
+                partition.last_fetched_epoch
+            } else {
+                -1
+            },
+            error: None,
+        }));
+    }
+    all
+}
+
+/// The partitions that a session is to read no more.
+fn forgotten(caller: &Caller, call: &FetchRequest) -> Vec<PartKey> {
+    let topics = call.forgotten_topics_data.iter();
+    let of_topics = topics.flat_map(|topic| {
+        let key = if caller.version >= 13 {
+            TopicKey::Id(topic.topic_id)
+        } else {
+            TopicKey::Name(Arc::from(&**topic.topic))
+        };
+        topic.partitions.iter().map(move |index| (key.clone(), *index))
+    });
+    of_topics.collect()
+}
+
 /// The response; long runs of records stand in it for the stretches of files that they are.
 pub(crate) fn respond(plan: FetchPlan, stretches: &mut Stretches) -> FetchResponse {
     let mut topics: Vec<FetchableTopicResponse> = Vec::new();
-    let mut at: HashMap<(uuid::Uuid, Arc<str>), usize> = HashMap::new();
+    let mut current: Option<(uuid::Uuid, Arc<str>)> = None;
     for part in plan.parts {
-        let index = *at.entry((part.topic_id, part.topic.clone())).or_insert_with(|| {
+        // As Kafka, in the order in which they were read: a topic comes twice where another is in between.
+        let is_same = current
+            .as_ref()
+            .is_some_and(|(id, name)| *id == part.topic_id && **name == *part.topic);
+        if !is_same {
+            current = Some((part.topic_id, part.topic.clone()));
             topics.push(
                 FetchableTopicResponse::default()
                     .with_topic(TopicName(StrBytes::from_string(part.topic.to_string())))
                     .with_topic_id(part.topic_id),
             );
-            topics.len() - 1
-        });
-        topics[index].partitions.push(partition(part, stretches));
+        }
+        if let Some(topic) = topics.last_mut() {
+            topic.partitions.push(partition(part, stretches));
+        }
     }
     let nodes = plan.nodes.into_iter().map(|(id, node)| {
         NodeEndpoint::default()
@@ -145,7 +166,7 @@ pub(crate) fn respond(plan: FetchPlan, stretches: &mut Stretches) -> FetchRespon
         .with_throttle_time_ms(plan.throttle_ms)
         .with_node_endpoints(nodes.collect())
         .with_error_code(plan.error.map_or(0, |error| error.code()))
-        .with_session_id(0)
+        .with_session_id(plan.session_id)
         .with_responses(topics)
 }
 

@@ -154,6 +154,7 @@ impl super::Core {
             broker.running = false;
             broker.paused = false;
         });
+        self.forget_sessions(id);
         let mut nobody = self.fetches.of_broker(id);
         for request in &nobody {
             self.unpark(*request);

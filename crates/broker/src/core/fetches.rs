@@ -6,6 +6,7 @@ use std::sync::Arc;
 use kafka_protocol::ResponseError;
 use uuid::Uuid;
 
+use super::fetch_sessions::Session;
 use super::timers::Timer;
 use super::topics::{Partition, Replica};
 use super::{Caller, Node};
@@ -38,6 +39,7 @@ pub(crate) struct Fetch {
     pub(crate) read_committed: bool,
     /// Must the broker lead what it is asked for; newer clients may read from followers (KIP-392).
     pub(crate) leader_only: bool,
+    pub(crate) session: Session,
 }
 
 /// One partition of the answer; its bytes are read outside the core.
@@ -63,6 +65,8 @@ pub(crate) struct Part {
 #[derive(Debug, Default)]
 pub(crate) struct FetchPlan {
     pub(crate) parts: Vec<Part>,
+    /// The session that the client may go on with; 0 for none.
+    pub(crate) session_id: i32,
     /// For how long the client has to wait.
     pub(crate) throttle_ms: i32,
     /// Has the request an error of its own.
@@ -72,6 +76,14 @@ pub(crate) struct FetchPlan {
 }
 
 impl Part {
+    /// Is it of a partition that there is not.
+    fn is_missing(&self) -> bool {
+        matches!(
+            self.error,
+            Some(ResponseError::UnknownTopicOrPartition | ResponseError::UnknownTopicId)
+        )
+    }
+
     /// With nothing in it yet.
     fn of(wanted: &Wanted) -> Self {
         Self {
@@ -157,10 +169,11 @@ impl super::Core {
     pub(crate) fn fetch(&mut self, caller: &Caller, fetch: Fetch) -> Option<FetchPlan> {
         let plan = self.plan_fetch(caller, &fetch);
         if fetch.max_wait_ms <= 0 || fetch.wanted.is_empty() || is_enough(&plan, fetch.min_bytes) {
-            return Some(self.finished(caller, plan));
+            return Some(self.finished(caller, &fetch, plan));
         }
         self.timers
             .set(self.now_ms + fetch.max_wait_ms, Timer::Fetch(caller.request));
+        self.session_waits(caller.broker, fetch.session, caller.request);
         for wanted in &fetch.wanted {
             self.fetches
                 .by_partition
@@ -187,6 +200,9 @@ impl super::Core {
                 let read = self.read_part(caller.broker, fetch, wanted, max_bytes, empty, &mut part);
                 part.error = read.err();
             }
+            if part.is_missing() {
+                part.aborted = Some(Vec::new());
+            }
             if caller.version >= 16
                 && let Some(ResponseError::NotLeaderOrFollower | ResponseError::FencedLeaderEpoch) =
                     part.error
@@ -204,6 +220,8 @@ impl super::Core {
             empty &= len == 0;
             parts.push(part);
         }
+        // What isn't there comes last, as in Kafka.
+        parts.sort_by_key(Part::is_missing);
         FetchPlan {
             parts,
             nodes,
@@ -258,9 +276,9 @@ impl super::Core {
             };
             let plan = self.plan_fetch(caller, fetch);
             if is_enough(&plan, fetch.min_bytes)
-                && let Some((caller, _)) = self.unpark(request)
+                && let Some((caller, fetch)) = self.unpark(request)
             {
-                let plan = self.finished(&caller, plan);
+                let plan = self.finished(&caller, &fetch, plan);
                 self.reply(request, Response::Fetch(plan));
             }
         }
@@ -284,22 +302,53 @@ impl super::Core {
     pub(crate) fn finish_fetch(&mut self, request: u64) {
         if let Some((caller, fetch)) = self.unpark(request) {
             let plan = self.plan_fetch(&caller, &fetch);
-            let plan = self.finished(&caller, plan);
+            let plan = self.finished(&caller, &fetch, plan);
             self.reply(request, Response::Fetch(plan));
         }
     }
 
-    /// What a fetch is answered in the end: nothing, where its client has had too much.
-    fn finished(&mut self, caller: &Caller, plan: FetchPlan) -> FetchPlan {
-        if self.quotas.is_empty() {
+    /// What a fetch is answered in the end: within its client's quota, and of a session what has changed.
+    fn finished(&mut self, caller: &Caller, fetch: &Fetch, mut plan: FetchPlan) -> FetchPlan {
+        let (broker, session) = (caller.broker, fetch.session);
+        if session == Session::None && self.quotas.is_empty() {
             return plan;
         }
-        let throttle_ms = self.count_fetch(caller, size(plan.parts.iter()));
-        if throttle_ms > 0 {
-            return FetchPlan {
-                throttle_ms,
-                ..FetchPlan::default()
-            };
+        let session_id = match session {
+            Session::Of { id, .. } => id,
+            Session::None | Session::New => 0,
+        };
+        let news = match self.news(broker, session, &plan) {
+            Ok(news) => news,
+            Err(error) => {
+                let error = Some(error);
+                return FetchPlan {
+                    session_id,
+                    error,
+                    ..FetchPlan::default()
+                };
+            }
+        };
+        if !self.quotas.is_empty() {
+            let told = plan
+                .parts
+                .iter()
+                .zip(&news)
+                .filter_map(|(part, news)| news.then_some(part));
+            let throttle_ms = self.count_fetch(caller, size(told));
+            if throttle_ms > 0 {
+                return FetchPlan {
+                    session_id,
+                    throttle_ms,
+                    ..FetchPlan::default()
+                };
+            }
+        }
+        match session {
+            Session::None => {}
+            Session::New => {
+                plan.session_id = self.new_session(broker, caller.version >= 13, &fetch.wanted, &plan);
+            }
+            Session::Of { id, .. } => self.tell(broker, id, &news, &mut plan),
         }
         plan
     }
@@ -336,13 +385,13 @@ fn size<'a>(parts: impl Iterator<Item = &'a Part>) -> usize {
     ALONE + of_parts.sum::<usize>()
 }
 
-/// Is there nothing to wait for: enough bytes, or an error to tell.
+/// Is there nothing to wait for: enough bytes, or an error to tell; none of a partition that there is not, where others may
+/// get records.
 fn is_enough(plan: &FetchPlan, min_bytes: u32) -> bool {
+    let urgent = |part: &Part| (part.error.is_some() && !part.is_missing()) || part.diverging.is_some();
     plan.bytes() >= min_bytes as usize
-        || plan
-            .parts
-            .iter()
-            .any(|part| part.error.is_some() || part.diverging.is_some())
+        || plan.parts.iter().any(urgent)
+        || plan.parts.iter().all(Part::is_missing)
 }
 
 /// Does the client's log, by the epoch of its last record, part from this one.

@@ -14,6 +14,7 @@ mod config_table;
 pub(crate) mod configs;
 pub(crate) mod coordinator;
 pub(crate) mod features;
+pub(crate) mod fetch_sessions;
 pub(crate) mod fetches;
 pub(crate) mod group_configs;
 mod group_log;
@@ -179,6 +180,7 @@ pub(crate) struct Core {
     pub(crate) producers: ProducerIds,
     pub(crate) transactions: Transactions,
     pub(crate) fetches: ParkedFetches,
+    pub(crate) fetch_sessions: fetch_sessions::FetchSessions,
     produces: ParkedProduces,
     /// Partitions whose followers, ISR or high watermark may have to move.
     unsettled: Vec<Key>,
@@ -227,6 +229,7 @@ impl Core {
             producers: ProducerIds::default(),
             transactions: Transactions::default(),
             fetches: ParkedFetches::default(),
+            fetch_sessions: fetch_sessions::FetchSessions::default(),
             produces: ParkedProduces::default(),
             unsettled: Vec::new(),
             balance_is_watched: false,

@@ -5,6 +5,7 @@ mod groups;
 mod moving;
 mod quotas;
 mod replication;
+mod sessions;
 mod transactions;
 
 use std::collections::BTreeMap;
