@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::config::LogConfig;
 use super::error::LogError;
-use super::files::{FileCache, remove_if_there, replace};
+use super::files::{FileCache, remove_folder_if_there, remove_if_there, replace};
 use super::partition::PartitionLog;
 use super::recovery::Known;
 
@@ -285,7 +285,7 @@ fn list_partitions(path: &Path) -> Result<Vec<PartitionFolder>, LogError> {
         };
         if name.ends_with(DELETED) {
             let leftover = entry.path();
-            std::fs::remove_dir_all(&leftover).map_err(LogError::io("remove", &leftover))?;
+            remove_folder_if_there(&leftover).map_err(LogError::io("remove", &leftover))?;
         } else if let Some((topic, partition)) = parse_folder_name(name) {
             let metadata = std::fs::read_to_string(entry.path().join(PARTITION_METADATA));
             let topic_id = metadata.ok().and_then(|text| parse_partition_metadata(&text));

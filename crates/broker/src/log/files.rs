@@ -119,6 +119,20 @@ pub(super) fn replace(path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
     std::fs::rename(temporary, path)
 }
 
+/// Removes a folder that somebody else may be removing too.
+pub(super) fn remove_folder_if_there(path: &Path) -> io::Result<()> {
+    loop {
+        match std::fs::remove_dir_all(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if !path.try_exists()? {
+                    return Ok(());
+                }
+            }
+            removed => return removed,
+        }
+    }
+}
+
 /// Removes a file that may be missing.
 pub(super) fn remove_if_there(path: &Path) -> io::Result<()> {
     match std::fs::remove_file(path) {

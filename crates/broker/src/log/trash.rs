@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::files::remove_if_there;
+use super::files::{remove_folder_if_there, remove_if_there};
 
 /// What a deleted file's name ends with.
 pub(super) const DELETED_FILE: &str = "deleted";
@@ -77,7 +77,7 @@ impl Trash {
 /// Removes a file or a folder that was deleted; blocks. What a crash leaves of it is removed at the next start.
 pub fn remove_deleted(path: &Path) -> io::Result<()> {
     if path.is_dir() {
-        std::fs::remove_dir_all(path)
+        remove_folder_if_there(path)
     } else {
         remove_if_there(path)
     }
@@ -86,6 +86,24 @@ pub fn remove_deleted(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_may_be_removed_by_two_at_once() {
+        let parent = tempfile::tempdir().unwrap();
+        for at in 0..20 {
+            let folder = parent.path().join(format!("t-{at}.x-delete"));
+            std::fs::create_dir(&folder).unwrap();
+            for file in 0..100 {
+                std::fs::File::create(folder.join(file.to_string())).unwrap();
+            }
+            std::thread::scope(|scope| {
+                let other = scope.spawn(|| remove_folder_if_there(&folder));
+                remove_folder_if_there(&folder).unwrap();
+                other.join().unwrap().unwrap();
+            });
+            assert!(!folder.exists());
+        }
+    }
 
     #[test]
     fn what_is_deleted_goes_when_its_time_has_come() {
@@ -106,6 +124,7 @@ mod tests {
         assert_eq!(trash.sweep(9_000), (vec![path("a.log.deleted")], None));
         remove_deleted(&path("a.log.deleted")).unwrap();
         assert!(!path("a.log.deleted").exists());
+        remove_deleted(&path("a.log.deleted")).unwrap();
         // Without a delay it goes at once.
         std::fs::File::create(path("c")).unwrap();
         trash.put_file(&path("c"), 0).unwrap();
