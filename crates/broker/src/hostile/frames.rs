@@ -256,6 +256,8 @@ impl Writer<'_, '_, '_> {
             Role::Replication => one_of(&[-1, 1, 2, 3]),
             Role::ResourceType => one_of(&[2, 2, 4, 32, 8, 16]),
             Role::Flag => one_of(&[0, 0, 1, 2, 3]),
+            Role::Session => i64::from(self.known.session(at)),
+            Role::SessionEpoch => i64::from(self.known.session_epoch(at)),
             Role::Absent => -1,
             Role::Zero => 0,
             _ => one_of(&[0, 1, 2, 3, 4, 1000, -1]),

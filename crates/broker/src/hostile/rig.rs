@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::{
-    ApiKey, ConsumerGroupHeartbeatResponse, EndTxnResponse, InitProducerIdResponse, JoinGroupResponse,
-    ProducerId,
+    ApiKey, ConsumerGroupHeartbeatResponse, EndTxnResponse, FetchResponse, InitProducerIdResponse,
+    JoinGroupResponse, ProducerId,
 };
 use kafka_protocol::protocol::Encodable;
 use uuid::Uuid;
@@ -27,7 +27,7 @@ const PATIENCE_MS: i64 = 700_000;
 const LONGEST_MS: i64 = i32::MAX as i64 + PATIENCE_MS;
 /// Starts of the process in one input.
 const MAX_STARTS: u32 = 3;
-/// Members and producers that are remembered.
+/// Members, producers and sessions that are remembered.
 const MEMORY: usize = 6;
 
 /// Ids one after the other: an input does the same each time.
@@ -48,6 +48,10 @@ pub(super) struct Known {
     members: Vec<String>,
     generations: Vec<i32>,
     producers: Vec<(i64, i16)>,
+    /// Fetch sessions, each with the epoch of its next request.
+    sessions: Vec<(i32, i32)>,
+    /// The session that the request at hand has named.
+    session: Option<(i32, i32)>,
     sequences: HashMap<i64, i32>,
     configs: Vec<&'static str>,
 }
@@ -79,6 +83,33 @@ impl Known {
         given.unwrap_or_else(|| i64::from(latest(&self.generations, at / 6).unwrap_or(0)))
     }
 
+    /// A fetch session's id; 0 for one that asks for a session.
+    pub(super) fn session(&mut self, at: usize) -> i32 {
+        let known = latest(&self.sessions, at / 4);
+        self.session = known.filter(|_| !at.is_multiple_of(4));
+        self.session.map_or(0, |(id, _)| id)
+    }
+
+    /// The epoch that the session wants to see, or another.
+    pub(super) fn session_epoch(&self, at: usize) -> i32 {
+        let next = self.session.map_or(0, |(_, epoch)| epoch);
+        match at % 8 {
+            0 => -1,
+            1 => 0,
+            2 => next + 1,
+            _ => next,
+        }
+    }
+
+    fn learn_session(&mut self, error: i16, id: i32) {
+        if error == 0 && id != 0 {
+            let known = self.sessions.iter().find(|(known, _)| *known == id);
+            let next = known.map_or(1, |(_, epoch)| epoch + 1);
+            self.sessions.retain(|(known, _)| *known != id);
+            remember(&mut self.sessions, (id, next));
+        }
+    }
+
     pub(super) fn producer(&self, at: usize) -> (i64, i16) {
         latest(&self.producers, at).unwrap_or((-1, -1))
     }
@@ -105,6 +136,8 @@ impl Known {
             self.learn_producer(answer.error_code, answer.producer_id, answer.producer_epoch);
         } else if let Some(answer) = answer.downcast_ref::<EndTxnResponse>() {
             self.learn_producer(answer.error_code, answer.producer_id, answer.producer_epoch);
+        } else if let Some(answer) = answer.downcast_ref::<FetchResponse>() {
+            self.learn_session(answer.error_code, answer.session_id);
         } else if let Some(answer) = answer.downcast_ref::<JoinGroupResponse>() {
             self.learn_member(&answer.member_id, answer.generation_id);
         } else if let Some(answer) = answer.downcast_ref::<ConsumerGroupHeartbeatResponse>() {

@@ -27,6 +27,10 @@ pub(super) enum Role {
     Coordinated,
     ProducerId,
     ProducerEpoch,
+    /// A fetch session, or none.
+    Session,
+    /// The epoch that goes with it, mostly.
+    SessionEpoch,
     Batch,
     Acks,
     /// A time, in milliseconds.
@@ -49,7 +53,8 @@ pub(super) enum Role {
 use Role::{
     Absent, Acks, Any, Assignor, Batch, Broker, Config, Consumer, Coordinated, Count, Flag, Generation,
     Group, Instance, LeaderEpoch, Member, Offset, Partition, Pattern, ProducerEpoch, ProducerId, Protocol,
-    ProtocolType, Replication, Resource, ResourceType, Size, Topic, TopicId, Transaction, Value, Wait, Zero,
+    ProtocolType, Replication, Resource, ResourceType, Session, SessionEpoch, Size, Topic, TopicId,
+    Transaction, Value, Wait, Zero,
 };
 
 /// The roles of a key's fields, in the order of its shape, those of all versions included; empty for "nothing in
@@ -66,8 +71,8 @@ pub(super) fn of(key: i16) -> &'static [Role] {
             Count,
             Size,
             Flag,
-            Zero,
-            Zero,
+            Session,
+            SessionEpoch,
             Topic,
             TopicId,
             Partition,
