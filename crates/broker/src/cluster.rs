@@ -488,6 +488,14 @@ fn fixed_configs(
                 nodes.len().min(3).to_string(),
             ),
             ("transaction.state.log.min.isr", nodes.len().min(2).to_string()),
+            (
+                "share.coordinator.state.topic.replication.factor",
+                nodes.len().min(3).to_string(),
+            ),
+            (
+                "share.coordinator.state.topic.min.isr",
+                nodes.len().min(2).to_string(),
+            ),
             // A lab's first consumer does not want to wait three seconds for others that never come.
             ("group.initial.rebalance.delay.ms", "0".to_owned()),
         ];

@@ -100,8 +100,9 @@ pub struct FaultId(u64);
 /// [`Action::Error`] puts its code at the top of the response or, where that has no place for it, with each topic,
 /// partition or group that was asked for. It is for the keys that producers, consumers and those who make topics use:
 /// Produce, Fetch, ListOffsets, Metadata, OffsetCommit, OffsetFetch, FindCoordinator, JoinGroup, Heartbeat, LeaveGroup,
-/// SyncGroup, ConsumerGroupHeartbeat, InitProducerId, AddPartitionsToTxn, AddOffsetsToTxn, EndTxn, TxnOffsetCommit,
-/// CreateTopics, DeleteTopics. On any other key it acts as [`Action::Drop`].
+/// SyncGroup, ConsumerGroupHeartbeat, ShareGroupHeartbeat, ShareFetch, ShareAcknowledge, InitProducerId,
+/// AddPartitionsToTxn, AddOffsetsToTxn, EndTxn, TxnOffsetCommit, CreateTopics, DeleteTopics. On any other key it acts as
+/// [`Action::Drop`].
 #[derive(Debug, Clone, Default)]
 pub struct Faults {
     shared: Arc<RwLock<Active>>,

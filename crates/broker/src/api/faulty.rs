@@ -27,11 +27,13 @@ use kafka_protocol::messages::{
     FindCoordinatorResponse, HeartbeatResponse, InitProducerIdResponse, JoinGroupResponse,
     LeaveGroupResponse, ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse,
     OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse, ProduceRequest,
-    ProduceResponse, SyncGroupResponse, TxnOffsetCommitRequest, TxnOffsetCommitResponse,
+    ProduceResponse, ShareAcknowledgeResponse, ShareFetchResponse, ShareGroupHeartbeatResponse,
+    SyncGroupResponse, TxnOffsetCommitRequest, TxnOffsetCommitResponse,
 };
 use kafka_protocol::protocol::Decodable;
 
 use super::{Handler, Response};
+use super::share_wire::{AcknowledgedWire, FetchedWire};
 
 /// What a request whose every part fails is answered.
 pub(crate) enum Faulty {
@@ -89,6 +91,18 @@ fn simple(key: ApiKey, version: i16, code: i16) -> Option<Faulty> {
         (@ ConsumerGroupHeartbeat) => {
             Response::message(ConsumerGroupHeartbeatResponse::default().with_error_code(code))
         };
+        (@ ShareGroupHeartbeat) => {
+            Response::message(ShareGroupHeartbeatResponse::default().with_error_code(code))
+        };
+        (@ ShareFetch) => {
+            Response::message(FetchedWire(ShareFetchResponse::default().with_error_code(code)))
+        };
+        (@ ShareAcknowledge) => {
+            Response::message(AcknowledgedWire {
+                body: ShareAcknowledgeResponse::default().with_error_code(code),
+                lock_ms: 0,
+            })
+        };
     }
     Some(Faulty::Answer(top!(
         JoinGroup,
@@ -99,7 +113,10 @@ fn simple(key: ApiKey, version: i16, code: i16) -> Option<Faulty> {
         SyncGroup,
         AddOffsetsToTxn,
         EndTxn,
-        ConsumerGroupHeartbeat
+        ConsumerGroupHeartbeat,
+        ShareGroupHeartbeat,
+        ShareFetch,
+        ShareAcknowledge
     )))
 }
 

@@ -1,6 +1,8 @@
-//! `FindCoordinator` for groups and transactional ids, one or a batch (KIP-699). The first request makes the topic of
-//! offsets or of transactions.
+//! `FindCoordinator` for groups, transactional ids and share partitions, one or a batch (KIP-699). The first request makes
+//! the topic of offsets, of transactions or of share states.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::find_coordinator_response::Coordinator;
 use kafka_protocol::messages::{BrokerId, FindCoordinatorRequest, FindCoordinatorResponse};
@@ -20,7 +22,7 @@ impl Handler for Api {
     type Wire = FindCoordinatorRequest;
     type Call = FindCoordinatorRequest;
     const VERSIONS: (i16, i16) = (0, 6);
-    const NOTE: &'static str = "groups and transactions";
+    const NOTE: &'static str = "groups, transactions and share partitions";
     const SHAPE: &'static [Field] = &[between(0, 3, Text), since(1, I8), since(4, Values(&Text))];
 
     fn prepare(wire: Self::Wire, _version: i16, _aside: &Aside) -> Self::Call {
@@ -78,12 +80,14 @@ fn locate(core: &mut Core, kind: i8, key: &str) -> Result<(i32, String, u16), Re
     match kind {
         0 => core.ensure_offsets_topic()?,
         1 => core.ensure_transactions_topic()?,
+        2 if !is_share_key(key) => return Err(ResponseError::InvalidRequest.into()),
+        2 => core.ensure_share_topic()?,
         _ => return Err(ResponseError::InvalidRequest.into()),
     }
-    let coordinator = if kind == 0 {
-        core.coordinator_of(key)
-    } else {
-        core.transaction_coordinator_of(key)
+    let coordinator = match kind {
+        0 => core.coordinator_of(key),
+        1 => core.transaction_coordinator_of(key),
+        _ => core.share_coordinator_of(key),
     };
     let id = coordinator.ok_or(ResponseError::CoordinatorNotAvailable)?;
     let node = core
@@ -91,4 +95,15 @@ fn locate(core: &mut Core, kind: i8, key: &str) -> Result<(i32, String, u16), Re
         .get(&id)
         .ok_or(ResponseError::CoordinatorNotAvailable)?;
     Ok((id, node.host.clone(), node.port))
+}
+
+/// Is it a group, a topic's id and a partition, with colons between them.
+fn is_share_key(key: &str) -> bool {
+    let parts: Vec<&str> = key.split(':').collect();
+    let [group, topic, partition] = parts[..] else {
+        return false;
+    };
+    !group.trim().is_empty()
+        && URL_SAFE_NO_PAD.decode(topic).is_ok_and(|id| id.len() == 16)
+        && partition.parse::<i32>().is_ok()
 }

@@ -12,6 +12,7 @@ use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request};
 
 use crate::core::fetches::FetchPlan;
 use crate::core::ports::SharedRules;
+use crate::core::share::fetches::SharePlan;
 use crate::core::{Caller, Core};
 use shape::{Field, Malformed};
 
@@ -21,6 +22,7 @@ pub(crate) mod alter_client_quotas;
 pub(crate) mod alter_configs;
 pub(crate) mod alter_partition_reassignments;
 pub(crate) mod alter_replica_log_dirs;
+pub(crate) mod alter_share_group_offsets;
 pub(crate) mod alter_user_scram_credentials;
 pub(crate) mod api_versions;
 mod configs;
@@ -33,6 +35,7 @@ pub(crate) mod create_topics;
 pub(crate) mod delete_acls;
 pub(crate) mod delete_groups;
 pub(crate) mod delete_records;
+pub(crate) mod delete_share_group_offsets;
 pub(crate) mod delete_topics;
 pub(crate) mod describe_acls;
 pub(crate) mod describe_client_quotas;
@@ -43,6 +46,7 @@ pub(crate) mod describe_groups;
 pub(crate) mod describe_log_dirs;
 pub(crate) mod describe_producers;
 pub(crate) mod describe_quorum;
+pub(crate) mod describe_share_group_offsets;
 pub(crate) mod describe_topic_partitions;
 pub(crate) mod describe_transactions;
 pub(crate) mod describe_user_scram_credentials;
@@ -75,6 +79,11 @@ pub(crate) mod renew_delegation_token;
 pub(crate) mod sasl_authenticate;
 pub(crate) mod sasl_handshake;
 pub(crate) mod shape;
+pub(crate) mod share_acknowledge;
+pub(crate) mod share_fetch;
+pub(crate) mod share_group_describe;
+pub(crate) mod share_group_heartbeat;
+pub(crate) mod share_wire;
 pub(crate) mod sync_group;
 pub(crate) mod txn_offset_commit;
 pub(crate) mod unregister_broker;
@@ -154,6 +163,13 @@ table![
     push_telemetry,
     list_config_resources,
     describe_topic_partitions,
+    share_group_heartbeat,
+    share_group_describe,
+    share_fetch,
+    share_acknowledge,
+    describe_share_group_offsets,
+    alter_share_group_offsets,
+    delete_share_group_offsets,
 ];
 
 /// A decoded request.
@@ -224,6 +240,8 @@ pub(crate) enum Response {
     Message(Box<dyn Message>),
     /// A fetch, whose bytes are yet to be read.
     Fetch(FetchPlan),
+    /// The same of a share fetch.
+    ShareFetch(SharePlan),
 }
 
 impl Response {
@@ -378,8 +396,15 @@ mod tests {
     fn the_table_is_in_order_and_within_what_the_codec_knows() {
         assert!(TABLE.is_sorted_by(|a, b| a.key < b.key));
         for api in TABLE {
-            let known = ApiKey::try_from(api.key).unwrap().valid_versions();
-            assert!(known.min <= api.min && api.max <= known.max, "{}", api.name());
+            let key = ApiKey::try_from(api.key).unwrap();
+            let known = key.valid_versions();
+            // Their newest version is our own (`share_wire`).
+            let own = matches!(
+                key,
+                ApiKey::ShareFetch | ApiKey::ShareAcknowledge | ApiKey::DescribeShareGroupOffsets
+            );
+            let max = known.max + i16::from(own);
+            assert!(known.min <= api.min && api.max <= max, "{}", api.name());
         }
     }
 

@@ -14,7 +14,8 @@ use super::scram::{Credential, Mechanism};
 use super::standing::Standing;
 use super::throttles::Mutations;
 use super::topics::{
-    MAX_PARTITIONS, METADATA_TOPIC, OFFSETS_TOPIC, Partition, Topic, check_name, is_internal,
+    MAX_PARTITIONS, METADATA_TOPIC, OFFSETS_TOPIC, Partition, SHARE_STATE_TOPIC, Topic, check_name,
+    is_internal,
 };
 use crate::log::{CleanupPolicy, Codec, LogConfig, LogError, TimestampType};
 
@@ -109,10 +110,10 @@ impl super::Core {
     /// Makes a topic that a client asked for by using it.
     pub(crate) fn auto_create(&mut self, name: &str) -> Result<Uuid, Refusal> {
         if is_internal(name) {
-            if name == OFFSETS_TOPIC {
-                self.ensure_offsets_topic()?;
-            } else {
-                self.ensure_transactions_topic()?;
+            match name {
+                OFFSETS_TOPIC => self.ensure_offsets_topic()?,
+                SHARE_STATE_TOPIC => self.ensure_share_topic()?,
+                _ => self.ensure_transactions_topic()?,
             }
             return self
                 .topics
@@ -209,8 +210,10 @@ impl super::Core {
             }
         }
         self.forget_topic(&topic.name);
+        self.forget_shared_topic(id);
         self.wake_fetches_of(id);
         self.wake_produces_of(id);
+        self.wake_shares_of(id);
         Ok(())
     }
 
@@ -467,6 +470,7 @@ impl super::Core {
         topics.retain(|topic| at.contains_key(&topic.1));
         self.restore_topics(topics)?;
         self.replay_offsets()?;
+        self.replay_states()?;
         self.start_cleaner();
         self.start_transaction_timers();
         self.settle_all();

@@ -160,6 +160,8 @@ impl super::Core {
             self.unpark(*request);
         }
         nobody.extend(self.produces.drop_broker(id));
+        nobody.extend(self.unpark_shares_of(id));
+        self.drop_shares_of(id);
         let dropped = nobody.into_iter().map(|to| Effect::NoReply { to });
         self.effects.extend(dropped);
     }

@@ -5,7 +5,7 @@ use kafka_protocol::ResponseError;
 use super::groups::classic::{Join, Joined, Leaving, SavedGroup, Sync, Synced};
 use super::groups::consumer::{Beat, Beaten};
 use super::groups::records::Saved;
-use super::groups::{CommitCheck, Committer, Cx, Group, Kind, Out, Rules, Wake};
+use super::groups::{CommitCheck, Committer, Cx, Group, Kind, Out, Rules, ShareRules, Wake};
 use super::offsets::{Committed, partition_for};
 use super::timers::Timer;
 use super::topics::OFFSETS_TOPIC;
@@ -83,6 +83,16 @@ impl super::Core {
             default_assignor: assignors.split(',').next().unwrap_or_default().trim().to_owned(),
             upgrade: both || policy == "upgrade",
             downgrade: both || policy == "downgrade",
+            share: ShareRules {
+                max_size: size("group.share.max.size"),
+                session_timeout_ms: own("share.session.timeout.ms", "group.share.session.timeout.ms"),
+                heartbeat_interval_ms: own("share.heartbeat.interval.ms", "group.share.heartbeat.interval.ms")
+                    as i32,
+                assignment_interval_ms: own(
+                    "share.assignment.interval.ms",
+                    "group.share.assignment.interval.ms",
+                ),
+            },
         }
     }
 
@@ -203,6 +213,10 @@ impl super::Core {
             let done = self.with_group(group, |state, cx| match &mut state.kind {
                 Kind::Classic(classic) => classic.sync(cx, sync),
                 Kind::Consumer(consumer) => consumer.sync_classic(cx, sync),
+                Kind::Share(_) => {
+                    let refused = Synced::refused(ResponseError::InconsistentGroupProtocol);
+                    cx.out.push(Out::Synced(sync.asker, refused));
+                }
             });
             done.is_none().then_some(ResponseError::UnknownMemberId)
         });
@@ -227,6 +241,7 @@ impl super::Core {
         let done = self.with_group(group, |state, cx| match &mut state.kind {
             Kind::Classic(classic) => classic.heartbeat(cx, member, instance, generation),
             Kind::Consumer(consumer) => consumer.heartbeat_classic(cx, member, instance, generation),
+            Kind::Share(_) => Some(ResponseError::UnknownMemberId),
         });
         match done {
             None => Some(ResponseError::UnknownMemberId),
@@ -380,6 +395,7 @@ impl super::Core {
         let offsets: Vec<(String, i32)> = state.offsets.keys().collect();
         let mut saved = offset_tombstones(group, &offsets);
         saved.extend(state.tombstones());
+        self.delete_states_of(group)?;
         self.save(group, &saved)?;
         self.groups.by_id.remove(group);
         self.transactions.pending_offsets.forget(|gone| gone == group);
@@ -434,7 +450,8 @@ impl super::Core {
                 .map(|(topic, partition, _)| (topic.to_owned(), partition))
                 .collect();
             let all = gone.len() == group.offsets.iter().count();
-            let whole = all && group.is_empty() && !pending.has_group(&group.id);
+            // A share group stays until somebody deletes it.
+            let whole = all && group.is_empty() && group.share().is_none() && !pending.has_group(&group.id);
             if !gone.is_empty() || whole {
                 expired.push(Expired {
                     group: group.id.clone(),

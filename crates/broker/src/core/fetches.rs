@@ -267,6 +267,7 @@ impl super::Core {
 
     /// Something was appended: answers the fetches for which it is enough.
     pub(crate) fn wake_fetches(&mut self, topic_id: Uuid, partition: i32) {
+        self.wake_shares(topic_id, partition);
         let Some(waiting) = self.fetches.by_partition.get(&(topic_id, partition)) else {
             return;
         };

@@ -214,6 +214,7 @@ impl super::Core {
             let _ = self.with_group(&id, |group, cx| match &mut group.kind {
                 Kind::Classic(classic) => classic.load(cx),
                 Kind::Consumer(consumer) => consumer.load(cx),
+                Kind::Share(share) => share.load(cx),
             });
         }
         Ok(())

@@ -2,7 +2,8 @@
 //!
 //! [`Core::step`] takes the time and an event and gives effects. Nothing in here has a clock, a random source, a socket
 //! or a file: logs, journal and ids are [`ports`]. What an API key does is in [`crate::api`]; what the cluster *is* is
-//! here, one module each: [`topics`], [`configs`], [`groups`], [`offsets`], [`producers`], [`transactions`], [`fetches`], and for
+//! here, one module each: [`topics`], [`configs`], [`groups`], [`share`], [`offsets`], [`producers`], [`transactions`],
+//! [`fetches`], and for
 //! several brokers [`standing`] (leaders and replicas in sync), [`replication`] (followers), [`brokers`] (stop and start) and
 //! [`produces`] (acks=all).
 
@@ -31,6 +32,7 @@ pub(crate) mod quotas;
 mod reassign;
 pub(crate) mod replication;
 pub(crate) mod scram;
+pub(crate) mod share;
 pub(crate) mod standing;
 pub(crate) mod telemetry;
 #[cfg(test)]
@@ -96,6 +98,8 @@ pub(crate) struct Caller {
     pub(crate) request: RequestId,
     /// The broker that was asked.
     pub(crate) broker: i32,
+    /// The connection that the request came on.
+    pub(crate) connection: u64,
     /// The request's version.
     pub(crate) version: i16,
     /// The client's name for itself.
@@ -118,6 +122,8 @@ pub(crate) enum Event {
         broker: i32,
         command: Command,
     },
+    /// A connection is closed.
+    Closed { connection: u64 },
     /// Time has passed.
     Tick,
     /// The cluster ends; its logs are closed for the next start, unless they go with it.
@@ -193,6 +199,7 @@ pub(crate) struct Core {
     pub(crate) scram: scram::ScramCredentials,
     pub(crate) telemetry: telemetry::Telemetry,
     pub(crate) loggers: loggers::Loggers,
+    pub(crate) shares: share::Shares,
     /// How often `flush.ms` is looked at; none where no topic has it.
     pub(crate) flush_every_ms: Option<i64>,
     /// When the next deleted file is to be removed.
@@ -240,6 +247,7 @@ impl Core {
             scram: scram::ScramCredentials::default(),
             telemetry: telemetry::Telemetry::default(),
             loggers: loggers::Loggers::default(),
+            shares: share::Shares::default(),
             flush_every_ms: None,
             next_sweep_ms: None,
             journalled: 0,
@@ -258,6 +266,7 @@ impl Core {
                 let result = self.command(broker, command);
                 self.effects.push(Effect::Managed { id, result });
             }
+            Event::Closed { connection } => self.connection_closed(connection),
             Event::Tick | Event::Shutdown { keep: false } => {}
             Event::Shutdown { keep: true } => self.close_logs(),
         }
@@ -365,6 +374,8 @@ impl Core {
             Timer::OpenTransactions => self.abort_timed_out(),
             Timer::TransactionalIds => self.expire_transactional_ids(),
             Timer::Group { group, wake } => self.wake_group(&group, &wake),
+            Timer::ShareFetch(request) => self.finish_share_fetch(request),
+            Timer::ShareLocks(key) => self.end_share_locks(&key),
         }
     }
 
@@ -385,6 +396,7 @@ impl Core {
             }
         }
         self.expire_offsets();
+        self.prune_states();
         self.checkpoint();
         self.timers.set(now_ms + HOUSEKEEPING_MS, Timer::Housekeeping);
     }

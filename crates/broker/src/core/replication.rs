@@ -389,14 +389,20 @@ impl super::Core {
         }
     }
 
-    /// The leader of an internal partition changed: its coordinator is another one.
+    /// A partition has another leader; the coordinator of an internal one is another, too.
     fn leader_changed(&mut self, key: Key, before: i32) {
         let Some(name) = self.topics.name_of(key.0).cloned() else {
             return;
         };
         let leader = self.topics.partition(key.0, key.1).map_or(-1, |p| p.leader);
-        if &*name == super::topics::OFFSETS_TOPIC && leader != before {
-            self.move_groups(key.1);
+        if leader == before {
+            return;
+        }
+        self.drop_share_partitions(key.0, key.1);
+        match &*name {
+            super::topics::OFFSETS_TOPIC => self.move_groups(key.1),
+            super::topics::SHARE_STATE_TOPIC => self.move_states(key.1),
+            _ => {}
         }
     }
 }

@@ -6,6 +6,7 @@ use std::collections::BinaryHeap;
 use uuid::Uuid;
 
 use super::groups::Wake;
+use super::share::state::Key;
 
 /// What a deadline was set for. A timer can't be taken back: its owner looks, when it fires, whether it still means
 /// anything.
@@ -39,6 +40,10 @@ pub(crate) enum Timer {
     OpenTransactions,
     /// Transactional ids may have expired.
     TransactionalIds,
+    /// A parked share fetch has waited long enough.
+    ShareFetch(u64),
+    /// Locks on records of a share partition may be over.
+    ShareLocks(Key),
 }
 
 /// The queue of deadlines, soonest first.

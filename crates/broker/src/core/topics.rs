@@ -16,6 +16,8 @@ use super::standing::Standing;
 pub(crate) const OFFSETS_TOPIC: &str = "__consumer_offsets";
 /// The topic of transactions.
 pub(crate) const TRANSACTIONS_TOPIC: &str = "__transaction_state";
+/// The topic of share groups' states.
+pub(crate) const SHARE_STATE_TOPIC: &str = "__share_group_state";
 /// Kafka's metadata log; nobody may make it.
 pub(crate) const METADATA_TOPIC: &str = "__cluster_metadata";
 /// More partitions in one topic than this are refused; the cluster lives in one process.
@@ -109,7 +111,7 @@ impl Topic {
 
 /// Does the cluster itself keep its state in a topic of this name.
 pub(crate) fn is_internal(name: &str) -> bool {
-    name == OFFSETS_TOPIC || name == TRANSACTIONS_TOPIC
+    matches!(name, OFFSETS_TOPIC | TRANSACTIONS_TOPIC | SHARE_STATE_TOPIC)
 }
 
 /// All topics, by name and by id.

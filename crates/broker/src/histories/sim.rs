@@ -291,6 +291,7 @@ impl Sim {
         let caller = Caller {
             request: id,
             broker,
+            connection: 1,
             version,
             client_id: Arc::from("history"),
             host: Arc::from("/127.0.0.1"),
@@ -351,6 +352,7 @@ fn few_internal_partitions() -> BTreeMap<String, String> {
     [
         "offsets.topic.num.partitions",
         "transaction.state.log.num.partitions",
+        "share.coordinator.state.topic.num.partitions",
     ]
     .map(|name| (name.to_owned(), "2".to_owned()))
     .into()
@@ -364,6 +366,11 @@ fn read<R: Request>(response: Response, version: i16) -> R::Response {
         Response::Fetch(plan) => {
             let mut stretches = Stretches::default();
             let response = api::fetch::respond(plan, &mut stretches);
+            response.encode(&mut bytes, version).unwrap();
+        }
+        Response::ShareFetch(plan) => {
+            let mut stretches = Stretches::default();
+            let response = api::share_fetch::respond(plan, &mut stretches);
             response.encode(&mut bytes, version).unwrap();
         }
     }

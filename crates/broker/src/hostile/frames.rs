@@ -258,6 +258,8 @@ impl Writer<'_, '_, '_> {
             Role::Flag => one_of(&[0, 0, 1, 2, 3]),
             Role::Session => i64::from(self.known.session(at)),
             Role::SessionEpoch => i64::from(self.known.session_epoch(at)),
+            Role::ShareEpoch => one_of(&[0, 1, 2, 3, 1, 2, -1]),
+            Role::Word => one_of(&[1, 2, 3, 0, 4, 5]),
             Role::Absent => -1,
             Role::Zero => 0,
             _ => one_of(&[0, 1, 2, 3, 4, 1000, -1]),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::{
     ApiKey, ConsumerGroupHeartbeatResponse, EndTxnResponse, FetchResponse, InitProducerIdResponse,
-    JoinGroupResponse, ProducerId,
+    JoinGroupResponse, ProducerId, ShareGroupHeartbeatResponse,
 };
 use kafka_protocol::protocol::Encodable;
 use uuid::Uuid;
@@ -140,6 +140,9 @@ impl Known {
             self.learn_session(answer.error_code, answer.session_id);
         } else if let Some(answer) = answer.downcast_ref::<JoinGroupResponse>() {
             self.learn_member(&answer.member_id, answer.generation_id);
+        } else if let Some(answer) = answer.downcast_ref::<ShareGroupHeartbeatResponse>() {
+            let member = answer.member_id.as_deref().unwrap_or_default();
+            self.learn_member(member, answer.member_epoch);
         } else if let Some(answer) = answer.downcast_ref::<ConsumerGroupHeartbeatResponse>() {
             let member = answer.member_id.as_deref().unwrap_or_default();
             self.learn_member(member, answer.member_epoch);
@@ -259,6 +262,7 @@ impl Rig {
         let few = [
             "offsets.topic.num.partitions",
             "transaction.state.log.num.partitions",
+            "share.coordinator.state.topic.num.partitions",
         ];
         let few = few.map(|name| (name.to_owned(), "1".to_owned())).into();
         self.ids += 1000;
@@ -327,6 +331,7 @@ impl Rig {
         let caller = Caller {
             request,
             broker,
+            connection: 1,
             version,
             client_id: header.client_id.as_deref().unwrap_or_default().into(),
             host: Arc::from("/127.0.0.1"),
@@ -362,6 +367,12 @@ impl Rig {
             Response::Message(message) => message.write(&mut bytes, version).map_err(|error| error.0),
             Response::Fetch(plan) => {
                 let response = api::fetch::respond(plan, &mut Stretches::default());
+                response
+                    .encode(&mut bytes, version)
+                    .map_err(|error| error.to_string())
+            }
+            Response::ShareFetch(plan) => {
+                let response = api::share_fetch::respond(plan, &mut Stretches::default());
                 response
                     .encode(&mut bytes, version)
                     .map_err(|error| error.to_string())

@@ -48,13 +48,17 @@ pub(super) enum Role {
     Flag,
     Zero,
     Absent,
+    /// The epoch of a share session.
+    ShareEpoch,
+    /// What is said of a record that was read.
+    Word,
 }
 
 use Role::{
     Absent, Acks, Any, Assignor, Batch, Broker, Config, Consumer, Coordinated, Count, Flag, Generation,
     Group, Instance, LeaderEpoch, Member, Offset, Partition, Pattern, ProducerEpoch, ProducerId, Protocol,
-    ProtocolType, Replication, Resource, ResourceType, Session, SessionEpoch, Size, Topic, TopicId,
-    Transaction, Value, Wait, Zero,
+    ProtocolType, Replication, Resource, ResourceType, Session, SessionEpoch, ShareEpoch, Size, Topic, TopicId,
+    Transaction, Value, Wait, Word, Zero,
 };
 
 /// The roles of a key's fields, in the order of its shape, those of all versions included; empty for "nothing in
@@ -128,7 +132,7 @@ pub(super) fn of(key: i16) -> &'static [Role] {
             Member,
             Consumer,
         ],
-        ApiKey::DescribeGroups | ApiKey::ConsumerGroupDescribe => &[Group, Flag],
+        ApiKey::DescribeGroups | ApiKey::ConsumerGroupDescribe | ApiKey::ShareGroupDescribe => &[Group, Flag],
         ApiKey::CreateTopics => &[
             Topic,
             Count,
@@ -183,12 +187,22 @@ pub(super) fn of(key: i16) -> &'static [Role] {
         ApiKey::ElectLeaders => &[Flag, Topic, Partition, Wait],
         ApiKey::AlterPartitionReassignments => &[Wait, Flag, Topic, Partition, Broker],
         ApiKey::ListPartitionReassignments => &[Wait, Topic, Partition],
-        ApiKey::OffsetDelete => &[Group, Topic, Partition],
+        ApiKey::OffsetDelete | ApiKey::DescribeShareGroupOffsets => &[Group, Topic, Partition],
         ApiKey::DescribeTransactions => &[Transaction],
         ApiKey::ListTransactions => &[Any, ProducerId, Wait, Pattern],
         ApiKey::ConsumerGroupHeartbeat => &[
             Group, Member, Generation, Instance, Any, Wait, Topic, Pattern, Assignor, TopicId, Partition,
         ],
+        ApiKey::ShareGroupHeartbeat => &[Group, Member, Generation, Any, Topic],
+        ApiKey::ShareFetch => &[
+            Group, Member, ShareEpoch, Wait, Count, Size, Count, Count, Flag, Flag, TopicId, Partition, Offset,
+            Offset, Word, TopicId, Partition,
+        ],
+        ApiKey::ShareAcknowledge => &[
+            Group, Member, ShareEpoch, Flag, TopicId, Partition, Offset, Offset, Word,
+        ],
+        ApiKey::AlterShareGroupOffsets => &[Group, Topic, Partition, Offset],
+        ApiKey::DeleteShareGroupOffsets => &[Group, Topic],
         ApiKey::DescribeTopicPartitions => &[Topic, Count, Topic, Partition],
         _ => &[],
     }

@@ -11,6 +11,7 @@ use super::error::LogError;
 use super::files::read_full_at;
 use super::partition::PartitionLog;
 use super::record::{RecordView, batch_records};
+use super::scan::{Scan, ScanError};
 use super::segment::{LOG, MaxTimestamp, Segment};
 use super::txn_index::{self, AbortedTxn};
 
@@ -51,6 +52,39 @@ impl LogSlice {
     /// Where in the file the bytes start.
     pub fn position(&self) -> u64 {
         self.position
+    }
+
+    /// The whole batches in it, at most `max`, with where they lie: from its first byte on. Reads headers alone.
+    pub fn heads(&self, max: usize) -> io::Result<Vec<(u32, BatchHeader)>> {
+        let Some(file) = &self.file else {
+            return Ok(Vec::new());
+        };
+        let mut scan = Scan::headers(file, self.position + u64::from(self.bytes));
+        let mut heads = Vec::new();
+        let mut at = 0;
+        while heads.len() < max {
+            match scan.header(self.position + u64::from(at)) {
+                Ok(Some(header)) => {
+                    let size = header.size as u32;
+                    heads.push((at, header));
+                    at += size;
+                }
+                Ok(None) | Err(ScanError::Invalid(_)) => break,
+                Err(ScanError::Io(error)) => return Err(error),
+            }
+        }
+        Ok(heads)
+    }
+
+    /// Some of its bytes.
+    #[must_use]
+    pub fn part(&self, from: u32, to: u32) -> Self {
+        let from = from.min(self.bytes);
+        Self {
+            position: self.position + u64::from(from),
+            bytes: to.min(self.bytes).saturating_sub(from),
+            ..self.clone()
+        }
     }
 
     /// Reads the bytes; blocks on the disk. Fewer where the log was truncated in the meantime.

@@ -59,22 +59,44 @@ pub(crate) async fn serve(
     shared: &Shared,
 ) -> Result<(), ConnectionError> {
     stream.set_nodelay(true)?;
-    let host: Arc<str> = format!("/{}", peer.ip()).into();
+    let peer = Peer {
+        connection: shared.next_request.fetch_add(1, Ordering::Relaxed),
+        host: format!("/{}", peer.ip()).into(),
+    };
+    let mut shares = false;
+    let result = exchange(broker, &mut stream, &peer, shared, &mut shares).await;
+    if shares {
+        // Nobody is left to tell where the cluster ends.
+        let connection = peer.connection;
+        let _ = shared.owner.tell(Event::Closed { connection }).await;
+    }
+    result
+}
+
+/// Answers frames until one side ends it; notes in `shares` whether a share session may be open.
+async fn exchange(
+    broker: i32,
+    stream: &mut TcpStream,
+    peer: &Peer,
+    shared: &Shared,
+    shares: &mut bool,
+) -> Result<(), ConnectionError> {
     let mut buf = BytesMut::new();
     let mut held = Held::default();
     let result = loop {
-        let frame = match next_frame(&mut stream, &mut buf, &mut held, shared).await {
+        let frame = match next_frame(stream, &mut buf, &mut held, shared).await {
             Ok(Some(frame)) => frame,
             Ok(None) => break Ok(()),
             Err(error) => break Err(error),
         };
-        let mut answering = std::pin::pin!(answer(broker, &host, frame, shared));
+        *shares |= frame.starts_with(&SHARE_FETCH);
+        let mut answering = std::pin::pin!(answer(broker, peer, frame, shared));
         let answered = tokio::select! {
             biased;
             answered = &mut answering => answered,
             // It takes time: those before it don't wait for it.
             () = std::future::ready(()) => {
-                held.send(&mut stream).await?;
+                held.send(stream).await?;
                 answering.await
             }
         };
@@ -83,16 +105,16 @@ pub(crate) async fn serve(
             Err(error) => break Err(error),
         };
         if let Some(answer) = answer {
-            held.take(answer, &mut stream).await?;
+            held.take(answer, stream).await?;
         }
         if mute_ms > 0 {
-            held.send(&mut stream).await?;
+            held.send(stream).await?;
             if let Err(error) = rest(mute_ms, shared).await {
                 break Err(error);
             }
         }
     };
-    held.send(&mut stream).await?;
+    held.send(stream).await?;
     result
 }
 
@@ -113,6 +135,16 @@ async fn rest(mute_ms: i64, shared: &Shared) -> Result<(), ConnectionError> {
     let in_time = tokio::time::timeout(shared.limits.idle, over).await;
     in_time.map_err(|_| ConnectionError::Idle)
 }
+
+/// Who is at the other end.
+struct Peer {
+    connection: u64,
+    /// Its address, as Kafka shows it.
+    host: Arc<str>,
+}
+
+/// How a `ShareFetch` begins: what a member has read belongs to its connection.
+const SHARE_FETCH: [u8; 2] = (ApiKey::ShareFetch as i16).to_be_bytes();
 
 /// The next frame, none where the peer has closed the connection. Answers that are held go out before it waits.
 async fn next_frame(
@@ -177,7 +209,7 @@ pub(crate) fn open_request(frame: &mut Bytes) -> Result<Opened, ConnectionError>
 /// back after it.
 async fn answer(
     broker: i32,
-    host: &Arc<str>,
+    peer: &Peer,
     mut frame: Bytes,
     shared: &Shared,
 ) -> Result<(Option<Outgoing>, i64), ConnectionError> {
@@ -208,9 +240,10 @@ async fn answer(
     let caller = Caller {
         request: shared.next_request.fetch_add(1, Ordering::Relaxed),
         broker,
+        connection: peer.connection,
         version,
         client_id: header.client_id.as_deref().unwrap_or_default().into(),
-        host: host.clone(),
+        host: peer.host.clone(),
     };
     let request = caller.request;
     let asked = shared.owner.ask(request, Event::Request { caller, api, body });
@@ -235,6 +268,15 @@ fn encode(api: &Api, version: i16, correlation: i32, response: Response) -> Resu
         Response::Fetch(plan) => {
             let mut stretches = Stretches::default();
             let response = api::fetch::respond(plan, &mut stretches);
+            framed(Outgoing::new(stretches, 4096), header, correlation, |out| {
+                response
+                    .encode(out, version)
+                    .map_err(|error| Unwritable(error.to_string()))
+            })
+        }
+        Response::ShareFetch(plan) => {
+            let mut stretches = Stretches::default();
+            let response = api::share_fetch::respond(plan, &mut stretches);
             framed(Outgoing::new(stretches, 4096), header, correlation, |out| {
                 response
                     .encode(out, version)

@@ -91,6 +91,17 @@ impl Owner {
         receiver.await.map_err(|_| Gone)
     }
 
+    /// Has the core take an event that nobody wants an answer to.
+    ///
+    /// # Errors
+    /// The cluster ends.
+    pub(crate) async fn tell(&self, event: Event) -> Result<(), Gone> {
+        if let Some(envelope) = self.step_if_free(Envelope { event, reply: None })? {
+            self.queue.send(envelope).await.map_err(|_| Gone)?;
+        }
+        Ok(())
+    }
+
     /// Gives the event back where the core is busy.
     fn step_if_free(&self, envelope: Envelope) -> Result<Option<Envelope>, Gone> {
         let mut owned = match self.owned.try_lock() {

@@ -26,8 +26,13 @@ impl Group {
                 cx.out.push(Out::Save(classic.saved()));
             }
         }
-        if let Kind::Classic(classic) = &mut self.kind {
-            classic.join(cx, join);
+        match &mut self.kind {
+            Kind::Classic(classic) => classic.join(cx, join),
+            Kind::Share(_) => {
+                let refused = Joined::refused(ResponseError::InconsistentGroupProtocol, "");
+                cx.out.push(Out::Joined(join.asker, refused));
+            }
+            Kind::Consumer(_) => {}
         }
     }
 

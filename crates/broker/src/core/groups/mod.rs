@@ -1,15 +1,17 @@
 //! Groups of consumers: a state machine each, without sockets, clock or log.
 //!
 //! A group is of the [`classic`] protocol, where a member makes the assignment, or a [`consumer`] group (KIP-848), where
-//! the coordinator does; it becomes one from the other ([`migrate`]). What a group wants done it says in a [`Cx`]: what
+//! the coordinator does; it becomes one from the other ([`migrate`]). A [`share`] group (KIP-932) is of a kind of its own. What a group wants done it says in a [`Cx`]: what
 //! must survive, whom to answer, when to be woken.
 
 pub(crate) mod assignor;
 pub(crate) mod classic;
 pub(crate) mod consumer;
 pub(crate) mod embedded;
+mod hash;
 pub(crate) mod migrate;
 pub(crate) mod records;
+pub(crate) mod share;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,7 +27,8 @@ use super::topics::Topics;
 use super::{Refusal, RequestId};
 use classic::{Classic, Joined, Synced};
 use consumer::Consumer;
-use records::Saved;
+use records::{Saved, ShareSaved};
+use share::Share;
 
 /// A member id made by the coordinator of a consumer group, written as Kafka writes its ids.
 pub(crate) fn random_id(id: Uuid) -> String {
@@ -58,6 +61,31 @@ pub(crate) struct Rules {
     pub(crate) upgrade: bool,
     /// May a consumer group become a classic group while it has members.
     pub(crate) downgrade: bool,
+    pub(crate) share: ShareRules,
+}
+
+/// The settings that share groups go by.
+#[derive(Debug, Clone)]
+pub(crate) struct ShareRules {
+    /// `group.share.max.size`
+    pub(crate) max_size: usize,
+    /// `group.share.session.timeout.ms`, or the group's own `share.session.timeout.ms`
+    pub(crate) session_timeout_ms: i64,
+    /// `group.share.heartbeat.interval.ms`, or the group's own `share.heartbeat.interval.ms`
+    pub(crate) heartbeat_interval_ms: i32,
+    /// `group.share.assignment.interval.ms`, or the group's own `share.assignment.interval.ms`
+    pub(crate) assignment_interval_ms: i64,
+}
+
+impl Default for ShareRules {
+    fn default() -> Self {
+        Self {
+            max_size: usize::MAX,
+            session_timeout_ms: 45_000,
+            heartbeat_interval_ms: 5_000,
+            assignment_interval_ms: 0,
+        }
+    }
 }
 
 impl Default for Rules {
@@ -72,6 +100,7 @@ impl Default for Rules {
             default_assignor: "uniform".to_owned(),
             upgrade: true,
             downgrade: true,
+            share: ShareRules::default(),
         }
     }
 }
@@ -158,6 +187,7 @@ impl<'a> Cx<'a> {
 pub(crate) enum Kind {
     Classic(Classic),
     Consumer(Consumer),
+    Share(Share),
 }
 
 /// One group.
@@ -182,7 +212,7 @@ impl Group {
     pub(crate) fn classic(&self) -> Option<&Classic> {
         match &self.kind {
             Kind::Classic(classic) => Some(classic),
-            Kind::Consumer(_) => None,
+            Kind::Consumer(_) | Kind::Share(_) => None,
         }
     }
 
@@ -190,7 +220,15 @@ impl Group {
     pub(crate) fn consumer(&self) -> Option<&Consumer> {
         match &self.kind {
             Kind::Consumer(consumer) => Some(consumer),
-            Kind::Classic(_) => None,
+            Kind::Classic(_) | Kind::Share(_) => None,
+        }
+    }
+
+    /// The group, where it is a share group.
+    pub(crate) fn share(&self) -> Option<&Share> {
+        match &self.kind {
+            Kind::Share(share) => Some(share),
+            Kind::Classic(_) | Kind::Consumer(_) => None,
         }
     }
 
@@ -199,6 +237,7 @@ impl Group {
         match &self.kind {
             Kind::Classic(classic) => classic.state.name(),
             Kind::Consumer(consumer) => consumer.state().name(),
+            Kind::Share(share) => share.state_name(),
         }
     }
 
@@ -207,6 +246,7 @@ impl Group {
         match self.kind {
             Kind::Classic(_) => "classic",
             Kind::Consumer(_) => "consumer",
+            Kind::Share(_) => "share",
         }
     }
 
@@ -215,6 +255,7 @@ impl Group {
         match &self.kind {
             Kind::Classic(classic) => classic.protocol_type.as_deref().unwrap_or_default(),
             Kind::Consumer(_) => embedded::PROTOCOL_TYPE,
+            Kind::Share(_) => share::PROTOCOL_TYPE,
         }
     }
 
@@ -223,6 +264,7 @@ impl Group {
         match &self.kind {
             Kind::Classic(classic) => classic.state == classic::State::Empty,
             Kind::Consumer(consumer) => consumer.members.is_empty(),
+            Kind::Share(share) => share.members.is_empty(),
         }
     }
 
@@ -231,19 +273,21 @@ impl Group {
         match &self.kind {
             Kind::Classic(classic) => classic.is_subscribed_to(topic),
             Kind::Consumer(consumer) => consumer.is_subscribed_to(topic),
+            Kind::Share(share) => share.is_subscribed_to(topic),
         }
     }
 
     /// May offsets be deleted at all.
     ///
     /// # Errors
-    /// `NON_EMPTY_GROUP` where the members' protocol says nothing about topics.
+    /// `NON_EMPTY_GROUP` where the members' protocol says nothing about topics, `GROUP_ID_NOT_FOUND` for a share group.
     pub(crate) fn check_offset_delete(&self) -> Result<(), Refusal> {
         match &self.kind {
             Kind::Classic(classic) if !self.is_empty() && !classic.is_consumers() => {
                 Err(ResponseError::NonEmptyGroup.into())
             }
             Kind::Classic(_) | Kind::Consumer(_) => Ok(()),
+            Kind::Share(_) => Err(self.not_a_consumer_group()),
         }
     }
 
@@ -252,6 +296,7 @@ impl Group {
         match &self.kind {
             Kind::Classic(classic) => classic.offset_idle_since(commit_ms),
             Kind::Consumer(_) => Some(commit_ms),
+            Kind::Share(_) => None,
         }
     }
 
@@ -263,7 +308,15 @@ impl Group {
         match &self.kind {
             Kind::Classic(classic) => classic.check_commit(by),
             Kind::Consumer(consumer) => consumer.check_commit(by),
+            Kind::Share(_) => Err(self.not_a_consumer_group()),
         }
+    }
+
+    fn not_a_consumer_group(&self) -> Refusal {
+        Refusal::new(
+            ResponseError::GroupIdNotFound,
+            format!("Group {} is not a consumer group.", self.id),
+        )
     }
 
     /// May this member read offsets.
@@ -274,6 +327,8 @@ impl Group {
         match &self.kind {
             Kind::Classic(_) => Ok(()),
             Kind::Consumer(consumer) => consumer.check_fetch(member, epoch),
+            Kind::Share(_) if member.is_none() && epoch < 0 => Ok(()),
+            Kind::Share(_) => Err(self.not_a_consumer_group()),
         }
     }
 
@@ -284,6 +339,11 @@ impl Group {
             Kind::Consumer(_) => {
                 if let Wake::Member(member) = wake {
                     self.consumer_member_due(cx, member);
+                }
+            }
+            Kind::Share(share) => {
+                if let Wake::Member(member) = wake {
+                    share.member_due(cx, member);
                 }
             }
         }
@@ -297,6 +357,7 @@ impl Group {
                 saved: None,
             }],
             Kind::Consumer(consumer) => consumer.tombstones(),
+            Kind::Share(share) => share.tombstones(),
         }
     }
 }
@@ -410,6 +471,11 @@ impl Groups {
             Saved::Epoch { group, epoch: None } => {
                 self.retire(&group, |kind| matches!(kind, Kind::Consumer(_)));
             }
+            Saved::Share {
+                group,
+                saved: ShareSaved::Epoch(None),
+            } => self.retire(&group, |kind| matches!(kind, Kind::Share(_))),
+            Saved::Share { group, saved } => self.replay_share(&group, &saved, now_ms),
             other => {
                 let Some(state) = self.consumer_for(&other, now_ms) else {
                     return;
@@ -432,7 +498,21 @@ impl Groups {
         }
         match &mut self.get_mut(id)?.kind {
             Kind::Consumer(consumer) => Some(consumer),
-            Kind::Classic(_) => None,
+            Kind::Classic(_) | Kind::Share(_) => None,
+        }
+    }
+
+    /// A record of a share group; a tombstone makes none.
+    fn replay_share(&mut self, id: &str, saved: &ShareSaved, now_ms: i64) {
+        let there = self.get(id).is_some_and(|group| group.share().is_some());
+        if !there {
+            if saved.is_tombstone() {
+                return;
+            }
+            self.get_or_create(id, now_ms).kind = Kind::Share(Share::new(id));
+        }
+        if let Some(Kind::Share(share)) = self.get_mut(id).map(|group| &mut group.kind) {
+            share.apply(saved);
         }
     }
 

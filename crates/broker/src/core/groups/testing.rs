@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::classic::{Classic, Join, Joined, Leaving, State, Sync, Synced};
 use super::consumer::{Beat, Beaten, Consumer};
 use super::records::Saved;
+use super::share::Share;
 use super::{Asker, Cx, Group, Groups, Kind, Out, Partitions, Rules, TopicImage, Wake};
 use crate::core::{Refusal, RequestId};
 
@@ -134,6 +135,10 @@ impl Lab {
         self.group.consumer().unwrap()
     }
 
+    pub(crate) fn share(&self) -> &Share {
+        self.group.share().unwrap()
+    }
+
     pub(crate) fn state(&self) -> State {
         self.classic().state
     }
@@ -143,6 +148,7 @@ impl Lab {
         let known = match &self.group.kind {
             Kind::Classic(classic) => classic.member(member).is_some(),
             Kind::Consumer(consumer) => consumer.members.contains_key(member),
+            Kind::Share(share) => share.members.contains_key(member),
         };
         Join {
             asker: Asker { request, version: 3 },
@@ -193,6 +199,7 @@ impl Lab {
         self.act(|group, cx| match &mut group.kind {
             Kind::Classic(classic) => classic.sync(cx, &sync),
             Kind::Consumer(consumer) => consumer.sync_classic(cx, &sync),
+            Kind::Share(_) => {}
         });
     }
 
@@ -200,6 +207,7 @@ impl Lab {
         match &self.group.kind {
             Kind::Classic(classic) => classic.generation,
             Kind::Consumer(consumer) => consumer.members.get(member).map_or(0, |m| m.current.epoch),
+            Kind::Share(share) => share.members.get(member).map_or(0, |m| m.current.epoch),
         }
     }
 
@@ -217,6 +225,7 @@ impl Lab {
         self.act(|group, cx| match &mut group.kind {
             Kind::Classic(classic) => classic.heartbeat(cx, member, instance, generation),
             Kind::Consumer(consumer) => consumer.heartbeat_classic(cx, member, instance, generation),
+            Kind::Share(_) => Some(ResponseError::UnknownMemberId),
         })
     }
 

@@ -6,6 +6,7 @@ mod moving;
 mod quotas;
 mod replication;
 mod sessions;
+mod shares;
 mod transactions;
 
 use std::collections::BTreeMap;
@@ -145,6 +146,7 @@ impl Lab {
         let caller = Caller {
             request,
             broker,
+            connection: 1,
             version,
             client_id: "test".into(),
             host: "/127.0.0.1".into(),

@@ -129,6 +129,7 @@ impl Bench {
         let caller = Caller {
             request: self.requests,
             broker: 1,
+            connection: 1,
             version,
             client_id: "c".into(),
             host: "/127.0.0.1".into(),

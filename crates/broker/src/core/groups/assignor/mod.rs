@@ -3,6 +3,7 @@
 
 mod mixed;
 mod range;
+pub(crate) mod simple;
 mod uniform;
 
 use std::collections::BTreeMap;

@@ -66,7 +66,7 @@ impl Group {
         }
         match &mut self.kind {
             Kind::Consumer(consumer) => consumer.beat(cx, beat),
-            Kind::Classic(_) => Err(ResponseError::GroupIdNotFound.into()),
+            Kind::Classic(_) | Kind::Share(_) => Err(self.not_a_consumer_group()),
         }
     }
 }

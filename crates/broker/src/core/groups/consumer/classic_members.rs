@@ -255,6 +255,7 @@ impl Group {
                 self.fence(cx, &gone);
                 found.into_iter().map(Result::err).collect()
             }
+            Kind::Share(_) => vec![Some(ResponseError::UnknownMemberId); leaving.len()],
         }
     }
 }

@@ -11,10 +11,7 @@ impl Group {
     /// A member leaves, for good or, as a static member, for a while.
     pub(super) fn consumer_leave(&mut self, cx: &mut Cx, beat: &Beat) -> Result<Beaten, Refusal> {
         let Kind::Consumer(consumer) = &mut self.kind else {
-            return Err(Refusal::new(
-                ResponseError::GroupIdNotFound,
-                format!("Group {} is not a consumer group.", self.id),
-            ));
+            return Err(self.not_a_consumer_group());
         };
         let answer = Beaten {
             member: beat.member.clone(),

@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use uuid::Uuid;
 
+use super::hash::topics_hash;
 use super::records::Saved;
 use super::{Cx, Out, Owned, Partitions, TopicImage, Wake};
 
@@ -272,17 +273,7 @@ impl Consumer {
 
     /// A hash of the subscribed topics that there are: their names, ids and numbers of partitions.
     pub(crate) fn topics_hash(&self, topics: &dyn TopicImage) -> i64 {
-        let mut hash = Fnv::default();
-        let mut any = false;
-        for name in self.subscribed() {
-            if let Some((id, partitions)) = topics.by_name(name) {
-                any = true;
-                hash.add(name.as_bytes());
-                hash.add(id.as_bytes());
-                hash.add(&partitions.to_be_bytes());
-            }
-        }
-        if any { hash.0 as i64 } else { 0 }
+        topics_hash(self.subscribed(), topics)
     }
 
     /// Who has a partition, or has not let go of it.
@@ -419,7 +410,8 @@ impl Consumer {
             Saved::Epoch { epoch: None, .. }
             | Saved::Topics { .. }
             | Saved::Offset { .. }
-            | Saved::Group { .. } => {}
+            | Saved::Group { .. }
+            | Saved::Share { .. } => {}
         }
     }
 
@@ -553,23 +545,6 @@ fn member_tombstones(group: &str, member: &str) -> Vec<Saved> {
             metadata: None,
         },
     ]
-}
-
-/// Fowler, Noll and Vo's hash (FNV-1a); each part with its length.
-struct Fnv(u64);
-
-impl Default for Fnv {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Fnv {
-    fn add(&mut self, part: &[u8]) {
-        for byte in (part.len() as u32).to_be_bytes().iter().chain(part) {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::core::groups::consumer::{ClassicMember, Current, MemberMetadata, Memb
 use crate::core::groups::{Owned, Partitions};
 
 /// Only the first version is known.
-fn first_version(value: &mut Reader) -> Result<(), Torn> {
+pub(super) fn first_version(value: &mut Reader) -> Result<(), Torn> {
     if value.i16()? == 0 { Ok(()) } else { Err(Torn) }
 }
 
@@ -98,14 +98,14 @@ pub(super) fn read_member(value: &mut Reader) -> Result<MemberMetadata, Torn> {
     Ok(member)
 }
 
-fn write_numbers(value: &mut Writer, numbers: impl ExactSizeIterator<Item = i32>) {
+pub(super) fn write_numbers(value: &mut Writer, numbers: impl ExactSizeIterator<Item = i32>) {
     value.compact_len(numbers.len());
     for number in numbers {
         value.i32(number);
     }
 }
 
-fn read_numbers(value: &mut Reader) -> Result<Vec<i32>, Torn> {
+pub(super) fn read_numbers(value: &mut Reader) -> Result<Vec<i32>, Torn> {
     let count = value.compact_count()?;
     (0..count).map(|_| value.i32()).collect()
 }

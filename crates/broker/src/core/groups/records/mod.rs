@@ -3,6 +3,7 @@
 
 mod classic;
 mod consumer;
+mod share;
 pub(crate) mod wire;
 
 use bytes::Bytes;
@@ -11,6 +12,8 @@ use super::consumer::{Current, MemberMetadata, Resolved};
 use super::{Partitions, classic::SavedGroup};
 use crate::core::offsets::Committed;
 use wire::{Reader, Torn, Writer};
+
+pub(crate) use share::ShareSaved;
 
 /// What one record of the offsets topic says. A value of nothing is a tombstone: it is gone.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,6 +66,8 @@ pub(crate) enum Saved {
         regex: String,
         resolved: Option<Resolved>,
     },
+    /// Something of a share group.
+    Share { group: String, saved: ShareSaved },
 }
 
 impl Saved {
@@ -77,7 +82,8 @@ impl Saved {
             | Self::TargetEpoch { group, .. }
             | Self::Target { group, .. }
             | Self::Current { group, .. }
-            | Self::Regex { group, .. } => group,
+            | Self::Regex { group, .. }
+            | Self::Share { group, .. } => group,
         }
     }
 
@@ -93,6 +99,7 @@ impl Saved {
             Self::Target { .. } => 7,
             Self::Current { .. } => 8,
             Self::Regex { .. } => 16,
+            Self::Share { saved, .. } => saved.kind(),
         }
     }
 
@@ -109,6 +116,11 @@ impl Saved {
                 key.string(member);
             }
             Self::Regex { regex, .. } => key.string(regex),
+            Self::Share { saved, .. } => {
+                if let Some(member) = saved.member() {
+                    key.string(member);
+                }
+            }
             Self::Group { .. } | Self::Topics { .. } | Self::Epoch { .. } | Self::TargetEpoch { .. } => {}
         }
         key.finish()
@@ -126,6 +138,7 @@ impl Saved {
             Self::Target { partitions, .. } => partitions.as_ref().map(consumer::write_target),
             Self::Current { current, .. } => current.as_ref().map(consumer::write_current),
             Self::Regex { resolved, .. } => resolved.as_ref().map(consumer::write_regex),
+            Self::Share { saved, .. } => saved.value(),
         }
     }
 
@@ -172,6 +185,10 @@ impl Saved {
                 group,
                 member: key.string()?,
                 current: value.map(consumer::read_current).transpose()?,
+            },
+            10..=15 => Self::Share {
+                saved: ShareSaved::read(kind, key, value)?,
+                group,
             },
             16 => Self::Regex {
                 group,

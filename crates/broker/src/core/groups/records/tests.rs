@@ -6,11 +6,23 @@ use uuid::Uuid;
 use super::*;
 use crate::core::groups::classic::SavedMember;
 use crate::core::groups::consumer::{ClassicMember, MemberState};
+use crate::core::groups::share::{self, TopicState};
 
 fn examples() -> Vec<Saved> {
     let (group, member) = ("g".to_owned(), "m".to_owned());
     let topic = Uuid::from_u128(7);
     let owned = BTreeMap::from([(topic, BTreeMap::from([(0, 3), (4, 2)]))]);
+    let share = |saved| Saved::Share {
+        group: "g".to_owned(),
+        saved,
+    };
+    let states = BTreeMap::from([(
+        topic,
+        TopicState {
+            name: "t".to_owned(),
+            partitions: BTreeSet::from([0, 4]),
+        },
+    )]);
     vec![
         Saved::Offset {
             group: group.clone(),
@@ -42,6 +54,34 @@ fn examples() -> Vec<Saved> {
                 }],
             }),
         },
+        share(ShareSaved::Member {
+            member: member.clone(),
+            metadata: Some(share::MemberMetadata {
+                rack: Some("r".into()),
+                client_id: "c".into(),
+                host: "/127.0.0.1".into(),
+                topics: BTreeSet::from(["a".into(), "b".into()]),
+            }),
+        }),
+        share(ShareSaved::Epoch(Some((4, -9)))),
+        share(ShareSaved::TargetEpoch(Some((4, 7)))),
+        share(ShareSaved::Target {
+            member: member.clone(),
+            partitions: Some(BTreeMap::from([(topic, BTreeSet::from([1, 2]))])),
+        }),
+        share(ShareSaved::Current {
+            member: member.clone(),
+            current: Some(share::Current {
+                epoch: 4,
+                previous_epoch: 3,
+                assigned: BTreeMap::from([(topic, BTreeSet::from([1]))]),
+            }),
+        }),
+        share(ShareSaved::States(Some(share::States {
+            initializing: states.clone(),
+            initialized: states,
+            deleting: BTreeMap::from([(topic, "t".to_owned())]),
+        }))),
         Saved::Epoch {
             group: group.clone(),
             epoch: Some((4, -9)),
@@ -123,8 +163,8 @@ fn a_tombstone_is_read_as_one() {
     assert_eq!(gone.value(), None);
     assert_eq!(Saved::read(&gone.key(), None), Some(gone));
     assert_eq!(Saved::read(&Bytes::from_static(&[0]), None), None);
-    // Of share groups this cluster knows nothing.
-    assert_eq!(Saved::read(&Bytes::from_static(&[0, 11, 0, 1, b'g']), None), None);
+    // Of streams groups this cluster knows nothing.
+    assert_eq!(Saved::read(&Bytes::from_static(&[0, 17, 0, 1, b'g']), None), None);
 }
 
 #[test]

@@ -10,59 +10,59 @@ pub(crate) struct Torn;
 
 /// Writes fields.
 #[derive(Debug, Default)]
-pub(super) struct Writer(BytesMut);
+pub(crate) struct Writer(BytesMut);
 
 impl Writer {
     /// A value of this version.
-    pub(super) fn version(version: i16) -> Self {
+    pub(crate) fn version(version: i16) -> Self {
         let mut writer = Self::default();
         writer.i16(version);
         writer
     }
 
-    pub(super) fn finish(self) -> Bytes {
+    pub(crate) fn finish(self) -> Bytes {
         self.0.freeze()
     }
 
-    pub(super) fn i8(&mut self, value: i8) {
+    pub(crate) fn i8(&mut self, value: i8) {
         self.0.put_i8(value);
     }
 
-    pub(super) fn i16(&mut self, value: i16) {
+    pub(crate) fn i16(&mut self, value: i16) {
         self.0.put_i16(value);
     }
 
-    pub(super) fn i32(&mut self, value: i32) {
+    pub(crate) fn i32(&mut self, value: i32) {
         self.0.put_i32(value);
     }
 
-    pub(super) fn i64(&mut self, value: i64) {
+    pub(crate) fn i64(&mut self, value: i64) {
         self.0.put_i64(value);
     }
 
-    pub(super) fn uuid(&mut self, id: Uuid) {
+    pub(crate) fn uuid(&mut self, id: Uuid) {
         self.0.put_slice(id.as_bytes());
     }
 
     // Lengths fit: every string came in a request, whose strings have 16-bit lengths.
-    pub(super) fn string(&mut self, text: &str) {
+    pub(crate) fn string(&mut self, text: &str) {
         self.0.put_i16(text.len() as i16);
         self.0.put_slice(text.as_bytes());
     }
 
-    pub(super) fn nullable(&mut self, text: Option<&str>) {
+    pub(crate) fn nullable(&mut self, text: Option<&str>) {
         match text {
             Some(text) => self.string(text),
             None => self.0.put_i16(-1),
         }
     }
 
-    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         self.0.put_i32(bytes.len() as i32);
         self.0.put_slice(bytes);
     }
 
-    pub(super) fn varint(&mut self, mut value: u32) {
+    pub(crate) fn varint(&mut self, mut value: u32) {
         while value >= 0x80 {
             self.0.put_u8(value as u8 | 0x80);
             value >>= 7;
@@ -71,32 +71,32 @@ impl Writer {
     }
 
     /// The length of what follows, as compact fields have it: one more than it is.
-    pub(super) fn compact_len(&mut self, len: usize) {
+    pub(crate) fn compact_len(&mut self, len: usize) {
         self.varint(len as u32 + 1);
     }
 
-    pub(super) fn compact(&mut self, text: &str) {
+    pub(crate) fn compact(&mut self, text: &str) {
         self.compact_bytes(text.as_bytes());
     }
 
-    pub(super) fn compact_nullable(&mut self, text: Option<&str>) {
+    pub(crate) fn compact_nullable(&mut self, text: Option<&str>) {
         match text {
             Some(text) => self.compact(text),
             None => self.varint(0),
         }
     }
 
-    pub(super) fn compact_bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn compact_bytes(&mut self, bytes: &[u8]) {
         self.compact_len(bytes.len());
         self.0.put_slice(bytes);
     }
 
-    pub(super) fn no_tags(&mut self) {
+    pub(crate) fn no_tags(&mut self) {
         self.varint(0);
     }
 
     /// The tagged fields: one of number 0.
-    pub(super) fn one_tag(&mut self, write: impl FnOnce(&mut Self)) {
+    pub(crate) fn one_tag(&mut self, write: impl FnOnce(&mut Self)) {
         let mut field = Self::default();
         write(&mut field);
         self.varint(1);
@@ -171,7 +171,7 @@ impl Reader {
         Ok(count)
     }
 
-    pub(super) fn varint(&mut self) -> Result<u32, Torn> {
+    pub(crate) fn varint(&mut self) -> Result<u32, Torn> {
         let mut value = 0u32;
         for shift in (0..35).step_by(7) {
             let byte = self.0.try_get_u8().map_err(|_| Torn)?;
@@ -195,28 +195,28 @@ impl Reader {
     }
 
     /// The length of a compact array whose elements are of one byte at least.
-    pub(super) fn compact_count(&mut self) -> Result<usize, Torn> {
+    pub(crate) fn compact_count(&mut self) -> Result<usize, Torn> {
         Ok(self.compact_len()?.unwrap_or(0))
     }
 
-    pub(super) fn compact_bytes(&mut self) -> Result<Bytes, Torn> {
+    pub(crate) fn compact_bytes(&mut self) -> Result<Bytes, Torn> {
         let len = self.compact_len()?.unwrap_or(0);
         self.take(len)
     }
 
-    pub(super) fn compact_nullable(&mut self) -> Result<Option<String>, Torn> {
+    pub(crate) fn compact_nullable(&mut self) -> Result<Option<String>, Torn> {
         match self.compact_len()? {
             Some(len) => Self::text(&self.take(len)?).map(Some),
             None => Ok(None),
         }
     }
 
-    pub(super) fn compact(&mut self) -> Result<String, Torn> {
+    pub(crate) fn compact(&mut self) -> Result<String, Torn> {
         self.compact_nullable()?.ok_or(Torn)
     }
 
     /// Skips the tagged fields; the one of number 0 is given back.
-    pub(super) fn tags(&mut self) -> Result<Option<Reader>, Torn> {
+    pub(crate) fn tags(&mut self) -> Result<Option<Reader>, Torn> {
         let mut first = None;
         for _ in 0..self.varint()? {
             let tag = self.varint()?;
