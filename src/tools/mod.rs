@@ -294,6 +294,8 @@ mod tests {
     fn the_shell_suffix_of_kafkas_scripts_is_accepted() {
         assert!(is_tool("kafka-topics") && is_tool("kafka-topics.sh"));
         assert!(is_tool("bin/kafka-topics.sh") && is_tool("/opt/kafka/bin/kafka-topics.sh"));
-        assert!(!is_tool("kafka-topic") && !is_tool("") && !is_tool("bin/kafka-topics") && !is_tool("bin/.sh"));
+        assert!(
+            !is_tool("kafka-topic") && !is_tool("") && !is_tool("bin/kafka-topics") && !is_tool("bin/.sh")
+        );
     }
 }

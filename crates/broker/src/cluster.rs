@@ -692,10 +692,12 @@ impl Cluster {
         };
         // The queue is emptied by the core, so that there is room soon.
         loop {
-            match running.shared.owner.enqueue(envelope) {
-                Ok(()) => break,
-                Err(mpsc::error::TrySendError::Full(back)) => envelope = back,
-                Err(mpsc::error::TrySendError::Closed(_)) => return Err(BrokerError::Stopping),
+            let Err(error) = running.shared.owner.enqueue(envelope) else {
+                break;
+            };
+            match *error {
+                mpsc::error::TrySendError::Full(back) => envelope = back,
+                mpsc::error::TrySendError::Closed(_) => return Err(BrokerError::Stopping),
             }
             std::thread::yield_now();
         }
@@ -760,7 +762,10 @@ impl Cluster {
             reply: None,
         };
         // The queue is emptied by the owner, so that there is room soon; an owner that is gone needs no event.
-        while let Err(mpsc::error::TrySendError::Full(back)) = shared.owner.enqueue(last) {
+        while let Err(error) = shared.owner.enqueue(last) {
+            let mpsc::error::TrySendError::Full(back) = *error else {
+                break;
+            };
             last = back;
             std::thread::yield_now();
         }

@@ -248,6 +248,80 @@ def consumer_groups(f):
     offsets_log(f, "served", "deleted")
 
 
+def share_groups(f):
+    """Share groups (KIP-932): members share the records of a partition."""
+    tell = f.tell
+    base, group, both = "kafka-share-groups", ["--group", "@shared"], ["--topic", "@sg"]
+    tell("share groups topic", "kafka-topics", "--create", *both, "--partitions", "2", "--config", "retention.ms=-1")
+    tell("share groups config", "kafka-configs", "--alter", "--group", "@shared", "--add-config", "share.auto.offset.reset=earliest")
+    f.run("kafka-console-producer", "--topic", f.name("sg"), "--reader-property", "parse.key=true", "--reader-property", "key.separator=:",
+          text="".join(f"d-{i:02}:v{i}\n" for i in range(10)))
+    for words in (["--describe"], ["--describe", "--members"], ["--describe", "--state"], ["--delete"], ["--delete-offsets", *both], ["--reset-offsets", *both, "--to-earliest", "--execute"]):
+        tell(f"share groups unknown {words[0]} {words[-1] if words[0] == '--describe' else ''}".strip(), base, *words, "--group", "@ghost")
+
+    def described(*words):
+        said = f.run(base, "--describe", "--group", f.name("shared"), *words)
+        # Members make their ids themselves, and by them it is decided who has which partition.
+        lines = [re.sub(r"( (?:reader|second) 1 \d+ \S+):[01]$", r"\1:N", re.sub(r"(?<!\S)[\w-]{22}(?!\S)", "ID", line)) for line in said[1]]
+        return [said[0], sorted(lines), said[2]]
+
+    def start(name):
+        return f.start("kafka-console-share-consumer", "--topic", f.name("sg"), "--group", f.name("shared"), "--command-property", f"client.id={name}")
+
+    def read(name, *words, **rest):
+        tell(name, "kafka-console-share-consumer", *both, *group, *words, **rest)
+    members = [start("reader")]
+    try:
+        # What is read is acknowledged with the next poll.
+        f.say("share groups read", sorted(members[0].stdout.readline().strip() for _ in range(10)))
+        f.say("share groups describe", until(described, lambda said: sum(re.search(r" (\d+) 0$", line) is not None for line in said[1]) == 2))
+        f.say("share groups describe verbose", described("--verbose"))
+        f.say("share groups describe members", described("--members"))
+        members.append(start("second"))
+        f.say("share groups two members' state", until(lambda: described("--state"), lambda said: "Stable 2" in str(said[1])))
+        f.say("share groups two members' state verbose", [re.sub(r" \d+ \d+ 2$", " N N 2", line) for line in described("--state", "--verbose")[1]])
+        f.say("share groups two members", until(lambda: described("--members", "--verbose"), lambda said: str(said[1]).count(":N") == 2))
+        for words in (["--reset-offsets", *both, "--to-earliest", "--execute"], ["--delete"], ["--delete-offsets", *both]):
+            tell(f"share groups {words[0][2:]} while it lives", base, *words, *group)
+        for flag in ([], ["--state"], ["--state", "Stable"], ["--state", "Empty"], ["--state", "wrong"]):
+            said = f.run(base, "--list", *flag)
+            f.say(f"share groups list {' '.join(flag)}".strip(), [said[0], [line for line in said[1] if line.startswith(f.name("shared"))], said[2]])
+        for flag in (["--share"], ["--group-type", "share"], ["--consumer"], ["--protocol", "share"]):
+            said = f.run("kafka-groups", "--list", *flag)
+            f.say(f"groups list {' '.join(flag)}", [said[0], [line for line in said[1] if line.startswith(f.name("shared"))], said[2]])
+        tell("share groups by the tool of consumer groups", "kafka-consumer-groups", "--describe", *group)
+    finally:
+        for member in members:
+            member.terminate()
+            member.communicate()
+    f.say("share groups empty state", until(lambda: described("--state"), lambda said: "Empty 0" in str(said[1])))
+    f.say("share groups empty", described())
+    f.say("share groups empty members", described("--members"))
+    read("share groups rest", "--timeout-ms", "3000")
+    f.run("kafka-console-producer", "--topic", f.name("sg"), "--reader-property", "parse.key=true", "--reader-property", "key.separator=:", text="d-01:a\nd-01:b\nd-01:c\n")
+    read("share groups rejects", "--max-messages", "3", "--timeout-ms", "40000", "--reject")
+    f.say("share groups after the rejects", until(described, lambda said: sum(re.search(r" (\d+) 0$", line) is not None for line in said[1]) == 2))
+    for to in (["--to-latest"], ["--to-earliest"], ["--to-datetime", "2020-01-01T00:00:00.000"], ["--to-datetime", "nonsense"], ["--to-offset", "1"]):
+        tell(f"share groups reset {' '.join(to)}, a dry run", base, "--reset-offsets", *group, *both, *to, "--dry-run")
+    tell("share groups reset an unknown topic", base, "--reset-offsets", *group, "--topic", "@ghost", "--to-earliest", "--execute")
+    tell("share groups reset all", base, "--reset-offsets", *group, "--all-topics", "--to-earliest", "--execute")
+    f.say("share groups after a reset", described())
+    tell("share groups reset one partition", base, "--reset-offsets", *group, "--topic", "@sg:1", "--to-latest", "--execute")
+    read("share groups read again", "--max-messages", "3", "--timeout-ms", "40000", "--formatter-property", "print.partition=true", "--formatter-property", "print.offset=true",
+         "--formatter-property", "print.delivery=true")
+    until(lambda: described("--state"), lambda said: "Empty 0" in str(said[1]))
+    tell("share groups delete offsets of an unknown topic", base, "--delete-offsets", *group, "--topic", "@ghost")
+    tell("share groups delete offsets", base, "--delete-offsets", *group, *both)
+    f.say("share groups after all that", described())
+    tell("share groups delete", base, "--delete", *group)
+    tell("share groups delete again", base, "--delete", *group)
+    said = f.run("kafka-verifiable-share-consumer", "--topic", f.name("sg"), "--group-id", f.name("verified-share"), "--max-messages", "13", "--offset-reset-strategy", "earliest",
+                 "--acknowledgement-mode", "sync", ordered=True)
+    events = [json.loads(line) for line in said[1] if line.startswith("{")]
+    f.say("verifiable-share-consumer", [said[0], {name: sum(e["count"] for e in events if e["name"] == name) for name in ("records_consumed", "offsets_acknowledged")},
+                                        sorted({e["name"] for e in events}), said[2]])
+
+
 def offsets_log(f, group, when="then"):
     """What the offsets topic says of a group in the end, as Kafka's own readers understand it."""
     number = 0
@@ -367,7 +441,7 @@ def dump_transactions(f):
     f.say("txn dump-log of the state", [re.sub(r'(roducerId|Ms)":-?\d+', r'\1":N', line) for line in own])
 
 
-PARTS = (consumer_groups, groups, transactions, verifiable, records, java_admin.subcommands, java_admin.cluster, java_admin.entities, java_admin.quotas, java_admin.offsets,
+PARTS = (consumer_groups, share_groups, groups, transactions, verifiable, records, java_admin.subcommands, java_admin.cluster, java_admin.entities, java_admin.quotas, java_admin.offsets,
          java_admin.reassignments, topics, configs)
 
 if __name__ == "__main__":

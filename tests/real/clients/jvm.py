@@ -14,7 +14,7 @@ SOURCE = Path(__file__).resolve().parent / "java" / "Tools.java"
 FLAGS = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-Xmx512m", "-XX:-UsePerfData"]
 SELECTOR = "-Dlog4j2.contextSelector=org.apache.logging.log4j.core.selector.BasicContextSelector"
 # They call System.exit.
-ALONE = ("kafka-verifiable-producer", "kafka-verifiable-consumer", "kafka-cluster")
+ALONE = ("kafka-verifiable-producer", "kafka-verifiable-consumer", "kafka-verifiable-share-consumer", "kafka-cluster")
 
 
 class Tools:

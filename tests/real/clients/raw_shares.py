@@ -190,6 +190,13 @@ def settled(*members):
     until(lambda: [m.beat() for m in members] and time.sleep(0.2) is None and all(m.owned for m in members))
 
 
+def subscribe(f, group, topic):
+    """Somebody joins, so that the group reads the topic; with the assignment the states of its partitions are there."""
+    m = Member(f, group, "x", names=[topic])
+    m.join()
+    settled(m)
+
+
 # --- groups -----------------------------------------------------------------------------------------------------------
 
 def joining(f):
@@ -266,7 +273,7 @@ def sessions(f):
     t = f.topic("t")
     g = f.group("sessions", share_auto_offset_reset="earliest")
     f.produce(t, "a", "b", "c")
-    Member(f, g, "x", names=[t]).join()
+    subscribe(f, g, t)
     who = lambda name: Member(f, g, name)
     f.ask("read without a group", lambda: who("m").got(t, group=None))
     f.ask("read without a member", lambda: [who("m").got(t, member=None), who("m").got(t, member=""), who("m").got(t, member="x" * 37)])
@@ -303,7 +310,7 @@ def sessions(f):
 def words(f):
     t = f.topic("t")
     g = f.group("words", share_auto_offset_reset="earliest")
-    Member(f, g, "x", names=[t]).join()
+    subscribe(f, g, t)
     f.produce(t, *"abcde")
     f.produce(t, *"fghij")
     m, n = Member(f, g, "m"), Member(f, g, "n")
@@ -327,7 +334,7 @@ def words(f):
     f.ask("older words", lambda: n.say(t, [5, 9, [1]], message="Say1"))
     f.ask("all is done", lambda: f.starts(g))
     h = f.group("no-renewal", share_auto_offset_reset="earliest", share_renew_acknowledge_enable="false")
-    Member(f, h, "x", names=[t]).join()
+    subscribe(f, h, t)
     k = Member(f, h, "k")
     k.first(t)
     f.ask("renew where that is not allowed", lambda: k.say(t, [0, 4, [4]], renew=True))
@@ -336,7 +343,7 @@ def words(f):
 def modes(f):
     t = f.topic("t")
     g = f.group("modes", share_auto_offset_reset="earliest")
-    Member(f, g, "x", names=[t]).join()
+    subscribe(f, g, t)
     for start in range(0, 12, 3):
         f.produce(t, *(str(i) for i in range(start, start + 3)))
     m = Member(f, g, "m")
@@ -353,7 +360,7 @@ def modes(f):
 def deliveries(f):
     t = f.topic("t")
     g = f.group("deliveries", share_auto_offset_reset="earliest")
-    Member(f, g, "x", names=[t]).join()
+    subscribe(f, g, t)
     f.produce(t, *"abcdefgh")
     m = Member(f, g, "m")
 
@@ -371,7 +378,7 @@ def deliveries(f):
 def locks(f):
     t = f.topic("t")
     g = f.group("locks", share_auto_offset_reset="earliest", share_record_lock_duration_ms="15000")
-    Member(f, g, "x", names=[t]).join()
+    subscribe(f, g, t)
     f.produce(t, "a", "b")
     m, n = Member(f, g, "m"), Member(f, g, "n")
     f.ask("locked", lambda: m.first(t))
@@ -387,11 +394,11 @@ def resets(f):
     f.produce(t, "a", "b", time=int(time.time() * 1000))
     for reset in ("latest", "earliest", "by_duration:PT1H"):
         g = f.group(f"reset-{reset[:4]}", share_auto_offset_reset=reset)
-        Member(f, g, "x", names=[t]).join()
+        subscribe(f, g, t)
         m = Member(f, g, "m")
         f.ask(f"reset {reset}", lambda: m.got(t, wait=1_000) if reset == "latest" else m.first(t))
     g = f.group("no-reset")
-    Member(f, g, "x", names=[t]).join()
+    subscribe(f, g, t)
     m = Member(f, g, "m")
     f.ask("without a reset", lambda: m.got(t, wait=1_000))
     f.produce(t, "c", time=int(time.time() * 1000))

@@ -32,8 +32,8 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::Decodable;
 
-use super::{Handler, Response};
 use super::share_wire::{AcknowledgedWire, FetchedWire};
+use super::{Handler, Response};
 
 /// What a request whose every part fails is answered.
 pub(crate) enum Faulty {

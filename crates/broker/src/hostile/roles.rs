@@ -57,8 +57,8 @@ pub(super) enum Role {
 use Role::{
     Absent, Acks, Any, Assignor, Batch, Broker, Config, Consumer, Coordinated, Count, Flag, Generation,
     Group, Instance, LeaderEpoch, Member, Offset, Partition, Pattern, ProducerEpoch, ProducerId, Protocol,
-    ProtocolType, Replication, Resource, ResourceType, Session, SessionEpoch, ShareEpoch, Size, Topic, TopicId,
-    Transaction, Value, Wait, Word, Zero,
+    ProtocolType, Replication, Resource, ResourceType, Session, SessionEpoch, ShareEpoch, Size, Topic,
+    TopicId, Transaction, Value, Wait, Word, Zero,
 };
 
 /// The roles of a key's fields, in the order of its shape, those of all versions included; empty for "nothing in
@@ -195,8 +195,8 @@ pub(super) fn of(key: i16) -> &'static [Role] {
         ],
         ApiKey::ShareGroupHeartbeat => &[Group, Member, Generation, Any, Topic],
         ApiKey::ShareFetch => &[
-            Group, Member, ShareEpoch, Wait, Count, Size, Count, Count, Flag, Flag, TopicId, Partition, Offset,
-            Offset, Word, TopicId, Partition,
+            Group, Member, ShareEpoch, Wait, Count, Size, Count, Count, Flag, Flag, TopicId, Partition,
+            Offset, Offset, Word, TopicId, Partition,
         ],
         ApiKey::ShareAcknowledge => &[
             Group, Member, ShareEpoch, Flag, TopicId, Partition, Offset, Offset, Word,

@@ -71,8 +71,8 @@ impl Owner {
     }
 
     /// Leaves an event for [`run`]; gives it back where the queue is full or nobody empties it any more.
-    pub(crate) fn enqueue(&self, envelope: Envelope) -> Result<(), mpsc::error::TrySendError<Envelope>> {
-        self.queue.try_send(envelope)
+    pub(crate) fn enqueue(&self, envelope: Envelope) -> Result<(), Box<mpsc::error::TrySendError<Envelope>>> {
+        self.queue.try_send(envelope).map_err(Box::new)
     }
 
     /// Has the core take a client's request.
