@@ -178,6 +178,7 @@ fn begin(
         Default::default()
     };
     let limit = core.configs.number(caller.broker, "fetch.max.bytes") as u32;
+    let limit = limit.min(core.fetch_window_bytes(caller));
     let max_bytes = u32::try_from(body.max_bytes).unwrap_or(0).min(limit);
     let fetch = ShareFetch {
         session,
@@ -294,6 +295,7 @@ pub(crate) fn respond(plan: SharePlan, stretches: &mut Stretches) -> FetchedWire
     });
     FetchedWire(
         ShareFetchResponse::default()
+            .with_throttle_time_ms(plan.throttle_ms)
             .with_error_code(plan.error.map_or(0, |error| error.code()))
             .with_acquisition_lock_timeout_ms(plan.lock_ms)
             .with_responses(topics)

@@ -77,8 +77,24 @@ impl SharePart {
 pub(crate) struct SharePlan {
     pub(crate) error: Option<ResponseError>,
     pub(crate) lock_ms: i32,
+    /// For how long the client has to wait.
+    pub(crate) throttle_ms: i32,
     pub(crate) parts: Vec<SharePart>,
     pub(crate) nodes: Vec<(i32, Node)>,
+}
+
+impl SharePlan {
+    /// Bytes of the answer, about: what a quota counts.
+    fn bytes(&self) -> usize {
+        const ALONE: usize = 20;
+        const PER_PARTITION: usize = 60;
+        const PER_ACQUIRED: usize = 18;
+        let of_parts = self.parts.iter().map(|part| {
+            let records = part.slice.as_ref().map_or(0, LogSlice::len);
+            PER_PARTITION + part.acquired.len() * PER_ACQUIRED + records
+        });
+        ALONE + of_parts.sum::<usize>()
+    }
 }
 
 struct Parked {
@@ -357,6 +373,18 @@ impl Core {
                     plan.nodes.push((id, node.clone()));
                 }
             }
+        }
+        let throttle_ms = if self.quotas.is_empty() {
+            0
+        } else {
+            self.count_fetch(caller, plan.bytes())
+        };
+        if throttle_ms > 0 {
+            // As in Kafka, what was acquired stays so until its lock ends.
+            plan = SharePlan {
+                throttle_ms,
+                ..SharePlan::default()
+            };
         }
         let refused = SharePlan {
             error: Some(ResponseError::CoordinatorNotAvailable),

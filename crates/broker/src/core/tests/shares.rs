@@ -554,3 +554,22 @@ fn old_states_are_cut_off() {
     let lab = Lab::open_at(folder.path(), 3, &[], now_ms);
     assert_eq!(lab.core.shares.states.len(), 1);
 }
+
+#[test]
+fn a_member_that_has_had_too_much_is_given_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut lab = lab(&folder);
+    let large = "x".repeat(7_000);
+    produce_some(&mut lab, &[&large, &large]);
+    let entity = BTreeMap::from([("client-id".to_owned(), None)]);
+    let change = super::super::quotas::Change {
+        key: "consumer_byte_rate".to_owned(),
+        value: Some(1_000.0),
+    };
+    lab.core.alter_quotas(&entity, &[change], false).unwrap();
+    let mut a = Reader::new("a");
+    let plan = a.plan(&mut lab, &[]);
+    assert_eq!(given(&plan), Ok(vec![(0, 0, 1)]), "ten seconds' worth is more");
+    let plan = a.plan(&mut lab, &[]);
+    assert!(plan.throttle_ms > 0 && plan.parts.is_empty(), "{plan:?}");
+}
