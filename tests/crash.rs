@@ -281,7 +281,13 @@ fn transact(shared: &Arc<Shared>, mut rng: StdRng) {
     let consumer = shared.consumer(TRANSACTIONS, &[]);
     let mut offset = 0;
     while !shared.is_over() {
-        let settings = [("transactional.id", "crash"), ("transaction.timeout.ms", "10000")];
+        let settings = [
+            ("transactional.id", "crash"),
+            ("transaction.timeout.ms", "10000"),
+            // librdkafka may wait, beyond the deadline of a call, for a broker that it has replaced: until that
+            // connection is closed, which the cluster does after ten minutes.
+            ("connections.max.idle.ms", "10000"),
+        ];
         let client = producer(shared, &settings);
         if insist(|| client.init_transactions(CALL)).is_err() {
             continue;

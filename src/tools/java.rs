@@ -112,9 +112,12 @@ fn exception(error: &KafkaError) -> Option<(&'static str, &'static str)> {
 /// The broker's own message where it sent one, else the Java client's.
 pub(super) fn message(error: &KafkaError) -> String {
     let from_librdkafka = error.message.contains("Broker: ") || error.message.contains("Local: ");
+    // librdkafka puts its request before the broker's message of a group.
+    let own = error.message.strip_prefix("ConsumerGroupDescribe: ");
+    let own = own.unwrap_or(&error.message);
     match exception(error) {
-        Some((_, text)) if from_librdkafka || error.is_timeout() => text.to_owned(),
-        _ => error.message.clone(),
+        Some((_, text)) if from_librdkafka || error.is_timeout() || own.trim().is_empty() => text.to_owned(),
+        _ => own.to_owned(),
     }
 }
 
@@ -139,5 +142,28 @@ pub(super) fn with_class(error: &KafkaError) -> String {
     match exception(error) {
         Some((class, _)) => format!("{}: {}", qualified(class), message(error)),
         None => message(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_groups_error_is_told_without_librdkafkas_request() {
+        let told = |text: &str| {
+            let mut error = KafkaError::of(rdkafka::error::RDKafkaErrorCode::InvalidGroupId);
+            error.message = text.to_owned();
+            with_class(&error)
+        };
+        let class = "org.apache.kafka.common.errors.InvalidGroupIdException";
+        assert_eq!(
+            told("ConsumerGroupDescribe: "),
+            format!("{class}: The group id is invalid.")
+        );
+        assert_eq!(
+            told("ConsumerGroupDescribe: Group x is not a consumer group."),
+            format!("{class}: Group x is not a consumer group.")
+        );
     }
 }
