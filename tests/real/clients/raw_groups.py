@@ -755,6 +755,8 @@ def topic_ids(f):
     f.ask("ids: commit of a stranger", lambda: commit([[ids[t], [known]], [ghost, [known]]], g, 3, "x"))
     f.ask("ids: commit with a generation in an unknown group", lambda: commit([[ids[t], [known]]], f.group("nobody"), 3, "x"))
     f.ask("ids: commit without a group", lambda: commit([[ids[t], [known]]], ""))
+    # It would be in every list of groups from now on.
+    f.ask("ids: the group without a name is deleted", lambda: [r["error"] for r in f("Delete", [""])["results"]])
     f.ask("ids: commit of nothing", lambda: commit([]))
     shown = lambda said: [[x["error"], [[names.get(y["id"], str(y["id"])), sorted([p["index"], p["offset"], p["epoch"], p["metadata"], p["error"]] for p in y["partitions"])]
                                         for y in sorted(x["topics"], key=lambda y: names.get(y["id"], ""))]] for x in said["groups"]]
