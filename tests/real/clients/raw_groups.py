@@ -7,43 +7,25 @@ Each case has groups and topics of its own; those that wait run side by side.
 
 import itertools
 import re
-import sys
 import time
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 
-from facts import Facts, until as until_in
+from raw_case import ASSIGNED, Case, play, until
 from wirecodec import MESSAGES, Connection, decode, encode
 
 NIL = uuid.UUID(int=0)
 COUNT = itertools.count()
-ASSIGNED = "topics [id:uuid partitions [i32]]"
-DESCRIBED = "topics [id:uuid name:s partitions [i32]]"
 MESSAGES |= {
     "CreateParts": (37, 2, True, "topics [name:s count:i32 assignments [brokers [i32]]] timeout:i32 dry:bool",
                     "throttle:i32 results [name:s error:i16 message:ns]"),
-    "NewTopic": (19, 4, False, "topics [name:s partitions:i32 replicas:i16 assignments [index:i32 brokers [i32]] configs [name:s value:ns]] timeout:i32 dry:bool",
-                 "throttle:i32 topics [name:s error:i16 message:ns]"),
     "GoneTopic": (20, 4, True, "names [s] timeout:i32", "throttle:i32 results [name:s error:i16]"),
-    "Join": (11, 9, True, "group:s session:i32 rebalance:i32 member:s instance:ns kind:s protocols [name:s data:nb] reason:ns",
-             "throttle:i32 error:i16 generation:i32 kind:ns protocol:ns leader:s skip:bool member:s members [id:s instance:ns data:nb]"),
     "Join5": (11, 5, False, "group:s session:i32 rebalance:i32 member:s instance:ns kind:s protocols [name:s data:nb]",
               "throttle:i32 error:i16 generation:i32 protocol:s leader:s member:s members [id:s instance:ns data:nb]"),
     "Join3": (11, 3, False, "group:s session:i32 rebalance:i32 member:s kind:s protocols [name:s data:nb]",
               "throttle:i32 error:i16 generation:i32 protocol:s leader:s member:s members [id:s data:nb]"),
-    "Sync": (14, 5, True, "group:s generation:i32 member:s instance:ns kind:ns protocol:ns assignments [id:s data:nb]",
-             "throttle:i32 error:i16 kind:ns protocol:ns data:nb"),
-    "Heartbeat": (12, 4, True, "group:s generation:i32 member:s instance:ns", "throttle:i32 error:i16"),
-    "Leave": (13, 5, True, "group:s members [id:s instance:ns reason:ns]", "throttle:i32 error:i16 members [id:s instance:ns error:i16]"),
     "Leave2": (13, 2, False, "group:s member:s", "throttle:i32 error:i16"),
-    "Describe": (15, 6, True, "groups [s] operations:bool", "throttle:i32 groups [error:i16 message:ns id:s state:s kind:s protocol:s "
-                 "members [id:s instance:ns client:s host:s data:nb assignment:nb] operations:i32]"),
     "Describe5": (15, 5, True, "groups [s] operations:bool", "throttle:i32 groups [error:i16 id:s state:s kind:s protocol:s "
                   "members [id:s instance:ns client:s host:s data:nb assignment:nb] operations:i32]"),
-    "List": (16, 5, True, "states [s] types [s]", "throttle:i32 error:i16 groups [id:s protocol:s state:s type:s]"),
-    "Delete": (42, 2, True, "groups [s]", "throttle:i32 results [id:s error:i16]"),
-    "Offsets": (9, 9, True, "groups [id:s member:ns epoch:i32 topics [name:s partitions [i32]]] stable:bool",
-                "throttle:i32 groups [id:s topics [name:s partitions [index:i32 offset:i64 epoch:i32 metadata:ns error:i16]] error:i16]"),
     "Offsets5": (9, 5, False, "group:s topics [name:s partitions [i32]]",
                  "throttle:i32 topics [name:s partitions [index:i32 offset:i64 epoch:i32 metadata:ns error:i16]] error:i16"),
     "Offsets1": (9, 1, False, "group:s topics [name:s partitions [i32]]", "topics [name:s partitions [index:i32 offset:i64 metadata:ns error:i16]]"),
@@ -51,23 +33,10 @@ MESSAGES |= {
                  "throttle:i32 topics [id:uuid partitions [index:i32 error:i16]]"),
     "Offsets10": (9, 10, True, "groups [id:s member:ns epoch:i32 topics [id:uuid partitions [i32]]] stable:bool",
                   "throttle:i32 groups [id:s topics [id:uuid partitions [index:i32 offset:i64 epoch:i32 metadata:ns error:i16]] error:i16]"),
-    "Topics": (3, 12, True, "topics [id:uuid name:ns] create:bool operations:bool",
-               "throttle:i32 brokers [id:i32 host:s port:i32 rack:ns] cluster:ns controller:i32 topics [error:i16 name:ns id:uuid internal:bool "
-               "partitions [error:i16 index:i32 leader:i32 epoch:i32 replicas [i32] isr [i32] offline [i32]] operations:i32]"),
-    "Forget": (47, 0, False, "group:s topics [name:s partitions [index:i32]]", "error:i16 throttle:i32 topics [name:s partitions [index:i32 error:i16]]"),
-    "Beat": (68, 1, True, "group:s member:s epoch:i32 instance:ns rack:ns rebalance:i32 names [s] regex:ns assignor:ns owned [id:uuid partitions [i32]]",
-             "throttle:i32 error:i16 message:ns member:ns epoch:i32 interval:i32 assignment {" + ASSIGNED + "}"),
     "Beat0": (68, 0, True, "group:s member:s epoch:i32 instance:ns rack:ns rebalance:i32 names [s] assignor:ns owned [id:uuid partitions [i32]]",
               "throttle:i32 error:i16 message:ns member:ns epoch:i32 interval:i32 assignment {" + ASSIGNED + "}"),
-    "ConsumerDescribe": (69, 1, True, "groups [s] operations:bool",
-                         "throttle:i32 groups [error:i16 message:ns id:s state:s epoch:i32 assigned:i32 assignor:s members [id:s instance:ns rack:ns epoch:i32 "
-                         f"client:s host:s names [s] regex:ns has ({DESCRIBED}) target ({DESCRIBED}) type:i8] operations:i32]"),
 }
 SESSION, REBALANCE = 30_000, 60_000
-
-
-def until(question, wanted=bool, deadline_s=20):
-    return until_in(question, wanted, deadline_s)
 
 
 PARTITIONS = "[topic:s partitions [i32]]"
@@ -92,21 +61,9 @@ def partitions_of(data):
     return [said["version"], {t["topic"]: t["partitions"] for t in said["topics"]}, rest.hex()]
 
 
-class Groups(Facts):
-    """One case: its facts are printed when it is over."""
-
+class Groups(Case):
     def normal(self, text):
         return re.sub(r'"[\w-]{22}"', '"ID"', super().normal(text))
-
-    def __init__(self):
-        super().__init__()
-        self.facts, self.admin = [], Connection(self.bootstrap, "admin")
-
-    def say(self, name, value):
-        self.facts.append((name, value))
-
-    def __call__(self, message, *values):
-        return self.admin.ask(message, *values)
 
     def topic(self, name, partitions=1):
         full = self.name(name)
@@ -123,13 +80,6 @@ class Groups(Facts):
         time.sleep(0.2)
         return full
 
-    def group(self, name):
-        full = self.name(name)
-        until(lambda: self("Find4", 0, [full])["found"][0]["error"] == 0)
-        # A coordinator is found before it has loaded what it coordinates.
-        until(lambda: self("Describe", [full], False)["groups"][0]["error"] not in (14, 15, 16))
-        return full
-
     def state(self, group):
         """State, generation-free: what DescribeGroups says, members sorted."""
         (g,) = self("Describe", [group], True)["groups"]
@@ -143,10 +93,6 @@ class Groups(Facts):
         members = sorted([m["id"], m["instance"], m["rack"], m["epoch"], m["client"], m["host"], sorted(m["names"]), m["regex"], topics(m["has"]), topics(m["target"]), m["type"]]
                          for m in g["members"])
         return [g["error"], g["message"], g["state"], g["epoch"], g["assigned"], g["assignor"], members, g["operations"]]
-
-    def listed(self, states=(), types=()):
-        groups = [g for g in self("List", list(states), list(types))["groups"] if g["id"].startswith(self.prefix)]
-        return sorted([g["id"], g["protocol"], g["state"], g["type"]] for g in groups)
 
 
 class Classic:
@@ -799,23 +745,7 @@ def filters(f):
         f.ask(f"list {states} {types}", lambda states=states, types=types: only(f.listed(states, types)))
 
 
-def case(run):
-    facts = Groups()
-    begun = time.monotonic()
-    try:
-        run(facts)
-    except Exception as error:
-        facts.say(f"{run.__name__} ended early", Facts.error(error))
-    return facts, time.monotonic() - begun
-
-
 CASES = [joining, older, choosing, statics, pending, silent, late, invalid, consuming, consumer_statics, assignors, expressions, growing, migrating, offsets, topic_ids, filters]
 
 if __name__ == "__main__":
-    wanted = [c for c in CASES if len(sys.argv) < 4 or c.__name__ in sys.argv[3:]]
-    # Kafka makes the topic on the first question.
-    Groups().group("first")
-    with ThreadPoolExecutor(len(CASES)) as pool:
-        for facts, _ in pool.map(case, wanted):
-            for name, value in facts.facts:
-                Facts.say(facts, name, value)
+    play(CASES, Groups, lambda run: Groups())

@@ -8,7 +8,8 @@ import time
 import uuid
 
 from facts import Facts, until
-from wirecodec import MESSAGES, Connection, batch
+from raw_case import MESSAGES
+from wirecodec import Connection, batch
 
 NIL = uuid.UUID(int=0)
 NAMES, IDS = "Fetch", "Fetch17"
@@ -17,9 +18,6 @@ MESSAGES |= {
                              "[index:i32 leader_epoch:i32 offset:i64 last:i32 start:i64 max:i32]] forgotten [id:uuid partitions [i32]] rack:s",
                 "throttle:i32 error:i16 session:i32 topics [id:uuid partitions [index:i32 error:i16 high:i64 stable:i64 start:i64 "
                 "aborted [producer:i64 first:i64] preferred:i32 records:nb]]"),
-    "Topics": (3, 12, True, "topics [id:uuid name:ns] create:bool operations:bool",
-               "throttle:i32 brokers [id:i32 host:s port:i32 rack:ns] cluster:ns controller:i32 topics [error:i16 name:ns id:uuid internal:bool "
-               "partitions [error:i16 index:i32 leader:i32 epoch:i32 replicas [i32] isr [i32] offline [i32]] operations:i32]"),
 }
 
 

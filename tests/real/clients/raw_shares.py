@@ -5,45 +5,18 @@ acquired and what becomes of it, and offsets. usage: raw_shares.py BOOTSTRAP PRE
 Each case has groups and topics of its own, and they run side by side.
 """
 
-import sys
 import time
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 
-from facts import Facts, until as until_in
+from raw_case import ASSIGNED, DESCRIBED, Case, play, until
 from wirecodec import MESSAGES, Connection, batch, headers
 
-ASSIGNED = "topics [id:uuid partitions [i32]]"
-DESCRIBED = "topics [id:uuid name:s partitions [i32]]"
 ACKS = "acks [first:i64 last:i64 types [i8]]"
 READ = "throttle:i32 error:i16 message:ns lock:i32 topics [id:uuid partitions [index:i32 error:i16 message:ns ack_error:i16 ack_message:ns " \
        "leader (id:i32 epoch:i32) records:nb acquired [first:i64 last:i64 count:i16]]] nodes [id:i32 host:s port:i32 rack:ns]"
 SAID = "topics [id:uuid partitions [index:i32 error:i16 message:ns leader (id:i32 epoch:i32)]] nodes [id:i32 host:s port:i32 rack:ns]"
 OFFSETS = "throttle:i32 groups [id:s topics [name:s id:uuid partitions [index:i32 start:i64 epoch:i32 {}error:i16 message:ns]] error:i16 message:ns]"
 MESSAGES |= {
-    "NewTopic": (19, 4, False, "topics [name:s partitions:i32 replicas:i16 assignments [index:i32 brokers [i32]] configs [name:s value:ns]] timeout:i32 dry:bool",
-                 "throttle:i32 topics [name:s error:i16 message:ns]"),
-    "Metadata": (3, 12, True, "topics [id:uuid name:ns] auto:bool operations:bool",
-                 "throttle:i32 brokers [id:i32 host:s port:i32 rack:ns] cluster:ns controller:i32 topics [error:i16 name:ns id:uuid internal:bool "
-                 "partitions [error:i16 index:i32 leader:i32 epoch:i32 replicas [i32] isr [i32] offline [i32]] operations:i32]"),
-    "List": (16, 5, True, "states [s] types [s]", "throttle:i32 error:i16 groups [id:s protocol:s state:s type:s]"),
-    "Describe": (15, 6, True, "groups [s] operations:bool", "throttle:i32 groups [error:i16 message:ns id:s state:s kind:s protocol:s "
-                 "members [id:s instance:ns client:s host:s data:nb assignment:nb] operations:i32]"),
-    "Join": (11, 9, True, "group:s session:i32 rebalance:i32 member:s instance:ns kind:s protocols [name:s data:nb] reason:ns",
-             "throttle:i32 error:i16 generation:i32 kind:ns protocol:ns leader:s skip:bool member:s members [id:s instance:ns data:nb]"),
-    "Sync": (14, 5, True, "group:s generation:i32 member:s instance:ns kind:ns protocol:ns assignments [id:s data:nb]",
-             "throttle:i32 error:i16 kind:ns protocol:ns data:nb"),
-    "Heartbeat": (12, 4, True, "group:s generation:i32 member:s instance:ns", "throttle:i32 error:i16"),
-    "Leave": (13, 5, True, "group:s members [id:s instance:ns reason:ns]", "throttle:i32 error:i16 members [id:s instance:ns error:i16]"),
-    "Delete": (42, 2, True, "groups [s]", "throttle:i32 results [id:s error:i16]"),
-    "Offsets": (9, 9, True, "groups [id:s member:ns epoch:i32 topics [name:s partitions [i32]]] stable:bool",
-                "throttle:i32 groups [id:s topics [name:s partitions [index:i32 offset:i64 epoch:i32 metadata:ns error:i16]] error:i16]"),
-    "Forget": (47, 0, False, "group:s topics [name:s partitions [index:i32]]", "error:i16 throttle:i32 topics [name:s partitions [index:i32 error:i16]]"),
-    "Beat": (68, 1, True, "group:s member:s epoch:i32 instance:ns rack:ns rebalance:i32 names [s] regex:ns assignor:ns owned [id:uuid partitions [i32]]",
-             "throttle:i32 error:i16 message:ns member:ns epoch:i32 interval:i32 assignment {" + ASSIGNED + "}"),
-    "ConsumerDescribe": (69, 1, True, "groups [s] operations:bool",
-                         "throttle:i32 groups [error:i16 message:ns id:s state:s epoch:i32 assigned:i32 assignor:s members [id:s instance:ns rack:ns epoch:i32 "
-                         f"client:s host:s names [s] regex:ns has ({DESCRIBED}) target ({DESCRIBED}) type:i8] operations:i32]"),
     "ShareBeat": (76, 1, True, "group:s member:s epoch:i32 rack:ns names [s]",
                   "throttle:i32 error:i16 message:ns member:ns epoch:i32 interval:i32 assignment {" + ASSIGNED + "}"),
     "ShareDescribe": (77, 1, True, "groups [s] operations:bool",
@@ -64,37 +37,22 @@ MESSAGES |= {
 }
 
 
-def until(question, wanted=bool, deadline_s=20):
-    return until_in(question, wanted, deadline_s)
-
-
-class Shares(Facts):
-    """One case: its facts are printed when it is over."""
-
+class Shares(Case):
     def __init__(self, case=""):
-        super().__init__()
-        self.prefix += case
-        self.facts, self.admin, self.ids = [], Connection(self.bootstrap, "admin"), {}
+        super().__init__(case)
+        self.ids = {}
         self.admin.socket.settimeout(60)
-
-    def say(self, name, value):
-        self.facts.append((name, value))
-
-    def __call__(self, message, *values):
-        return self.admin.ask(message, *values)
 
     def topic(self, name, partitions=1, **configs):
         full = self.name(name)
         self("NewTopic", [[full, partitions, 1, [], [[k.replace("_", "."), v] for k, v in configs.items()]]], 10_000, False)
-        known = lambda: self("Metadata", [[bytes(16), full]], False, False)["topics"][0]
+        known = lambda: self("Topics", [[bytes(16), full]], False, False)["topics"][0]
         found = until(known, lambda t: t["error"] == 0 and all(p["error"] == 0 for p in t["partitions"]))
         self.ids[full] = found["id"]
         return full
 
     def group(self, name, **configs):
-        full = self.name(name)
-        until(lambda: self("Find4", 0, [full])["found"][0]["error"] == 0)
-        until(lambda: self("Describe", [full], False)["groups"][0]["error"] not in (14, 15, 16))
+        full = super().group(name)
         if configs:
             self("IncrementalAlterConfigs", [[32, full, [[k.replace("_", "."), 0, v] for k, v in configs.items()]]], False)
             wanted = {k.replace("_", "."): v for k, v in configs.items()}
@@ -113,10 +71,6 @@ class Shares(Facts):
         has = lambda m: sorted([t["name"], sorted(t["partitions"])] for t in m["has"]["topics"])
         members = sorted([m["id"], m["rack"], m["epoch"], m["client"], m["host"], sorted(m["names"]), has(m)] for m in g["members"])
         return [g["error"], g["message"], g["state"], g["epoch"], g["assigned"], g["assignor"], members, g["operations"]]
-
-    def listed(self, states=(), types=()):
-        groups = [g for g in self("List", list(states), list(types))["groups"] if g["id"].startswith(self.prefix)]
-        return sorted([g["id"], g["protocol"], g["state"], g["type"]] for g in groups)
 
     def starts(self, group, topics=None, message="Starts"):
         (g,) = self(message, [[group, topics]])["groups"]
@@ -457,23 +411,7 @@ def encoded(topic):
     return base64.urlsafe_b64encode(topic.bytes).decode().rstrip("=")
 
 
-def case(run):
-    facts = Shares(f"{run.__name__}-")
-    begun = time.monotonic()
-    try:
-        run(facts)
-    except Exception as error:
-        facts.say(f"{run.__name__} ended early", Facts.error(error))
-    return facts, time.monotonic() - begun
-
-
 CASES = [joining, mixing, sessions, words, modes, deliveries, locks, resets, starts]
 
 if __name__ == "__main__":
-    wanted = [c for c in CASES if len(sys.argv) < 4 or c.__name__ in sys.argv[3:]]
-    # Kafka makes its topics on the first question.
-    Shares().group("first")
-    with ThreadPoolExecutor(len(CASES)) as pool:
-        for facts, _ in pool.map(case, wanted):
-            for name, value in facts.facts:
-                Facts.say(facts, name, value)
+    play(CASES, Shares, lambda run: Shares(f"{run.__name__}-"))
