@@ -23,7 +23,7 @@ use crate::core::{Core, Event, Node, Outside};
 use crate::data::{DiskStorage, FileJournal, JournalError};
 use crate::fault::{Fault, Faults};
 use crate::log::{LogDir, LogDirOptions, LogError, MetaProperties};
-use crate::net::{self, Envelope, Limits, Owner, QUEUE, Shared, Waiting};
+use crate::net::{self, Envelope, Gone, Limits, Owner, QUEUE, Shared, Waiting};
 
 /// How many connections the cluster holds at a time.
 const MAX_CONNECTIONS: usize = 10_000;
@@ -588,7 +588,6 @@ impl Cluster {
     pub fn advance(&self, by: Duration) {
         self.clock.advance(by);
         if let Some(running) = &self.running {
-            // A full queue is as good: the core sees the new time with its next event.
             let _ = running.shared.owner.enqueue(Envelope {
                 event: Event::Tick,
                 reply: None,
@@ -682,7 +681,7 @@ impl Cluster {
         let running = self.running.as_ref().ok_or(BrokerError::Stopping)?;
         let (sender, receiver) = std::sync::mpsc::channel();
         let request = running.shared.next_request.fetch_add(1, Ordering::Relaxed);
-        let mut envelope = Envelope {
+        let envelope = Envelope {
             event: Event::Manage {
                 id: request,
                 broker: id,
@@ -690,17 +689,8 @@ impl Cluster {
             },
             reply: Some((request, Waiting::Owner(sender))),
         };
-        // The queue is emptied by the core, so that there is room soon.
-        loop {
-            let Err(error) = running.shared.owner.enqueue(envelope) else {
-                break;
-            };
-            match *error {
-                mpsc::error::TrySendError::Full(back) => envelope = back,
-                mpsc::error::TrySendError::Closed(_) => return Err(BrokerError::Stopping),
-            }
-            std::thread::yield_now();
-        }
+        let left = running.shared.owner.enqueue(envelope);
+        left.map_err(|Gone| BrokerError::Stopping)?;
         let result = receiver.recv().map_err(|_| BrokerError::Stopping)?;
         result.map_err(|refusal| BrokerError::Storage {
             id,
@@ -755,20 +745,14 @@ impl Cluster {
         else {
             return;
         };
-        let mut last = Envelope {
+        let last = Envelope {
             event: Event::Shutdown {
                 keep: self.temporary.is_none(),
             },
             reply: None,
         };
-        // The queue is emptied by the owner, so that there is room soon; an owner that is gone needs no event.
-        while let Err(error) = shared.owner.enqueue(last) {
-            let mpsc::error::TrySendError::Full(back) = *error else {
-                break;
-            };
-            last = back;
-            std::thread::yield_now();
-        }
+        // An owner that is gone needs no event.
+        let _ = shared.owner.enqueue(last);
         if owner.join().is_err() {
             tracing::error!("the cluster's core has panicked");
         }

@@ -21,7 +21,7 @@ pub(crate) use connection::Limits;
 #[cfg(any(test, fuzzing))]
 pub(crate) use connection::{Opened, open_request};
 pub(crate) use outgoing::Stretches;
-pub(crate) use owner::{Envelope, Owner, Waiting, run};
+pub(crate) use owner::{Envelope, Gone, Owner, Waiting, run};
 
 use crate::clock::LabClock;
 use crate::core::ports::SharedRules;

@@ -70,9 +70,19 @@ impl Owner {
         (owner, receiver)
     }
 
-    /// Leaves an event for [`run`]; gives it back where the queue is full or nobody empties it any more.
-    pub(crate) fn enqueue(&self, envelope: Envelope) -> Result<(), Box<mpsc::error::TrySendError<Envelope>>> {
-        self.queue.try_send(envelope).map_err(Box::new)
+    /// Leaves an event for [`run`], which empties the queue: where it is full, there is room soon.
+    ///
+    /// # Errors
+    /// Nobody empties it any more.
+    pub(crate) fn enqueue(&self, mut envelope: Envelope) -> Result<(), Gone> {
+        loop {
+            match self.queue.try_send(envelope) {
+                Ok(()) => return Ok(()),
+                Err(mpsc::error::TrySendError::Full(back)) => envelope = back,
+                Err(mpsc::error::TrySendError::Closed(_)) => return Err(Gone),
+            }
+            std::thread::yield_now();
+        }
     }
 
     /// Has the core take a client's request.

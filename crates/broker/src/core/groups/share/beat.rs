@@ -6,12 +6,9 @@ use kafka_protocol::ResponseError;
 
 use super::{Member, MemberMetadata, Share, States, TopicStates};
 use crate::core::Refusal;
-use crate::core::groups::consumer::Beaten;
+use crate::core::groups::consumer::{Beaten, LEAVE_EPOCH};
 use crate::core::groups::records::ShareSaved;
 use crate::core::groups::{Cx, Group, Kind};
-
-/// Epoch with which a member leaves.
-pub(crate) const LEAVE_EPOCH: i32 = -1;
 
 /// A heartbeat.
 #[derive(Debug, Clone, Default)]

@@ -15,7 +15,8 @@ use super::hash::topics_hash;
 use super::records::{Saved, ShareSaved};
 use super::{Cx, Out, Partitions, TopicImage, Wake};
 
-pub(crate) use beat::{Beat, LEAVE_EPOCH, merge};
+pub(crate) use super::consumer::LEAVE_EPOCH;
+pub(crate) use beat::{Beat, merge};
 
 /// The protocol type of share groups.
 pub(crate) const PROTOCOL_TYPE: &str = "share";
