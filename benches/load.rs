@@ -9,6 +9,7 @@
     reason = "librdkafka's call for many records at a time has no safe wrapper"
 )]
 
+use std::ffi::CString;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -120,14 +121,41 @@ fn send(producer: &BaseProducer<Lost>, topic: &str, payload: &[u8]) {
 }
 
 fn produce(cluster: &str, topic: &str, records: u64) -> Value {
+    /// `RD_KAFKA_PARTITION_UA`: the partitioner says.
+    const ANY_PARTITION: i32 = -1;
     let producer = producer(cluster, "5");
-    let payload = [b'x'; RECORD_BYTES];
+    let mut payload = [b'x'; RECORD_BYTES];
+    let name = CString::new(topic).unwrap();
     let began = Instant::now();
-    for number in 0..records {
-        send(&producer, topic, &payload);
-        if number % 1000 == 0 {
-            producer.poll(Duration::ZERO);
+    // SAFETY: the producer lives until the topic's handle is given back, and librdkafka copies the payload, which it does
+    // not change, before it returns.
+    unsafe {
+        let handle = rd::rd_kafka_topic_new(
+            producer.client().native_ptr(),
+            name.as_ptr(),
+            std::ptr::null_mut(),
+        );
+        for number in 0..records {
+            while rd::rd_kafka_produce(
+                handle,
+                ANY_PARTITION,
+                rd::RD_KAFKA_MSG_F_COPY,
+                payload.as_mut_ptr().cast(),
+                payload.len(),
+                std::ptr::null(),
+                0,
+                std::ptr::null_mut(),
+            ) != 0
+            {
+                let full = rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__QUEUE_FULL;
+                assert_eq!(rd::rd_kafka_last_error(), full, "records go out");
+                producer.poll(Duration::from_millis(1));
+            }
+            if number % 1000 == 0 {
+                producer.poll(Duration::ZERO);
+            }
         }
+        rd::rd_kafka_topic_destroy(handle);
     }
     flush(&producer);
     rate(records, began)
