@@ -2,16 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use kafka_protocol::ResponseError;
 use kafka_protocol::messages::consumer_group_describe_response::{
     Assignment, DescribedGroup, Member as DescribedMember, TopicPartitions,
 };
-use kafka_protocol::messages::{
-    ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, GroupId, TopicName,
-};
+use kafka_protocol::messages::{ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
 use crate::api::describe_groups::operations;
+use crate::api::modern_groups::to_describe;
 use crate::api::shape::{
     Field, I8,
     Kind::{Text, Values},
@@ -37,28 +35,13 @@ impl Handler for Api {
     fn handle(core: &mut Core, caller: &Caller, call: Self::Call) -> Answer {
         let operations = operations(call.include_authorized_operations);
         let groups = call.group_ids.into_iter().map(|id| {
-            let refused = |error: ResponseError, message: Option<String>| {
-                DescribedGroup::default()
-                    .with_group_id(id.clone())
-                    .with_error_code(error.code())
-                    .with_error_message(message.map(StrBytes::from_string))
-                    .with_authorized_operations(i32::MIN)
-            };
-            if let Err(error) = core.check_group(caller.broker, &id) {
-                return refused(error, None);
-            }
-            let missing = |what: &str| {
-                let message = format!("Group {} {what}.", id.as_str());
-                refused(ResponseError::GroupIdNotFound, Some(message))
-            };
-            match core.groups.get(&id) {
-                None => missing("not found"),
-                Some(group) => match group.consumer() {
-                    None => missing("is not a consumer group"),
-                    Some(consumer) => {
-                        describe(core, consumer, id.clone()).with_authorized_operations(operations)
-                    }
-                },
+            let described = DescribedGroup::default().with_group_id(id.clone());
+            match to_describe(core, caller, &id) {
+                Ok(group) => describe(core, group, described).with_authorized_operations(operations),
+                Err(refusal) => described
+                    .with_error_code(refusal.code())
+                    .with_error_message(refusal.message.map(StrBytes::from_string))
+                    .with_authorized_operations(i32::MIN),
             }
         });
         let groups = groups.collect();
@@ -66,18 +49,17 @@ impl Handler for Api {
     }
 }
 
-fn describe(core: &Core, group: &Consumer, id: GroupId) -> DescribedGroup {
+fn describe(core: &Core, group: &Consumer, described: DescribedGroup) -> DescribedGroup {
     let assignor = match group.preferred_assignor() {
         Some(name) => name.to_owned(),
-        None => core.group_rules(&id).default_assignor,
+        None => core.group_rules(&group.id).default_assignor,
     };
     let members = group.members.iter().map(|(member, known)| {
         let target = group.target.get(member);
         describe_member(core, member, known, target)
     });
     let members = members.collect();
-    DescribedGroup::default()
-        .with_group_id(id)
+    described
         .with_group_state(StrBytes::from_static_str(group.state().name()))
         .with_group_epoch(group.epoch)
         .with_assignment_epoch(group.assignment_epoch)

@@ -5,15 +5,17 @@ use kafka_protocol::messages::consumer_group_heartbeat_response::{Assignment, To
 use kafka_protocol::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
 use kafka_protocol::protocol::StrBytes;
 
+use crate::api::modern_groups::{answer_beat, invalid, is_blank, is_given_blank};
 use crate::api::shape::{
     Field, I32,
     Kind::{Structs, Text, Values},
     UUID, all, since,
 };
-use crate::api::{Answer, Aside, Handler, Response};
+use crate::api::{Answer, Aside, Handler};
 use crate::core::groups::assignor::Assignor;
-use crate::core::groups::consumer::{Beat, Beaten, LEAVE_EPOCH, LEAVE_STATIC_EPOCH};
-use crate::core::groups::random_id;
+use crate::core::groups::consumer::{Beat, ConsumerType, LEAVE_STATIC_EPOCH};
+use crate::core::groups::modern::{Beaten, LEAVE_EPOCH};
+use crate::core::groups::{Cx, Group, random_id};
 use crate::core::{Caller, Core, Refusal};
 
 pub(crate) struct Api;
@@ -43,39 +45,28 @@ impl Handler for Api {
         let group = call.group_id.clone();
         let result = check(&call, caller.version).and_then(|()| {
             let fresh_id = core.outside.ids.uuid();
-            core.beat(caller.broker, &group, &beat(call, caller, || random_id(fresh_id)))
+            let beat = beat(call, caller, || random_id(fresh_id));
+            let act = |state: &mut Group, cx: &mut Cx| state.beat(cx, &beat);
+            core.beat::<ConsumerType>(caller.broker, &group, beat.epoch, act)
         });
-        match result {
-            Err(refusal) => Answer::message(refuse(refusal)),
-            Ok(beaten) => {
-                let response = Response::message(respond(beaten));
-                let refused = Response::message(refuse(ResponseError::NotCoordinator.into()));
-                core.answer_when_safe(caller, &group, response, refused)
-            }
-        }
+        answer_beat(core, caller, &group, result, respond)
     }
-}
-
-fn invalid(message: &str) -> Result<(), Refusal> {
-    Err(Refusal::new(ResponseError::InvalidRequest, message))
 }
 
 /// What is wrong with a request whatever the group is like.
 fn check(call: &ConsumerGroupHeartbeatRequest, version: i16) -> Result<(), Refusal> {
-    let blank = |text: &str| text.trim().is_empty();
-    let given_blank = |text: &Option<StrBytes>| text.as_ref().is_some_and(|text| blank(text));
     let epoch = call.member_epoch;
     // Since version 1 members make their ids themselves.
-    if (version >= 1 || epoch > 0 || epoch == LEAVE_EPOCH) && blank(&call.member_id) {
+    if (version >= 1 || epoch > 0 || epoch == LEAVE_EPOCH) && is_blank(&call.member_id) {
         return invalid("MemberId can't be empty.");
     }
-    if blank(&call.group_id) {
+    if is_blank(&call.group_id) {
         return invalid("GroupId can't be empty.");
     }
-    if given_blank(&call.instance_id) {
+    if is_given_blank(call.instance_id.as_ref()) {
         return invalid("InstanceId can't be empty.");
     }
-    if given_blank(&call.rack_id) {
+    if is_given_blank(call.rack_id.as_ref()) {
         return invalid("RackId can't be empty.");
     }
     if epoch == 0 {
@@ -142,13 +133,15 @@ fn beat(call: ConsumerGroupHeartbeatRequest, caller: &Caller, fresh_id: impl FnO
     }
 }
 
-fn refuse(refusal: Refusal) -> ConsumerGroupHeartbeatResponse {
-    ConsumerGroupHeartbeatResponse::default()
-        .with_error_code(refusal.code())
-        .with_error_message(refusal.message.map(StrBytes::from_string))
-}
-
-fn respond(beaten: Beaten) -> ConsumerGroupHeartbeatResponse {
+fn respond(result: Result<Beaten, Refusal>) -> ConsumerGroupHeartbeatResponse {
+    let beaten = match result {
+        Ok(beaten) => beaten,
+        Err(refusal) => {
+            return ConsumerGroupHeartbeatResponse::default()
+                .with_error_code(refusal.code())
+                .with_error_message(refusal.message.map(StrBytes::from_string));
+        }
+    };
     let assignment = beaten.assignment.map(|partitions| {
         let topics = partitions.into_iter().map(|(topic, indexes)| {
             TopicPartitions::default()

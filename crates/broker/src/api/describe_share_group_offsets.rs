@@ -73,7 +73,7 @@ impl Handler for Api {
 /// All that a group has a state of.
 fn all_of(core: &Core, group: &str) -> Vec<(String, Vec<i32>)> {
     let share = core.groups.get(group).and_then(Group::share);
-    let topics = share.into_iter().flat_map(|share| &share.states.initialized);
+    let topics = share.into_iter().flat_map(|share| &share.states().initialized);
     topics
         .filter_map(|(id, state)| {
             let (name, _) = core.topics.by_id(*id)?;

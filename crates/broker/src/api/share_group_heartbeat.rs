@@ -5,15 +5,16 @@ use kafka_protocol::messages::share_group_heartbeat_response::{Assignment, Topic
 use kafka_protocol::messages::{ShareGroupHeartbeatRequest, ShareGroupHeartbeatResponse};
 use kafka_protocol::protocol::StrBytes;
 
+use crate::api::modern_groups::{answer_beat, invalid, is_blank, is_given_blank};
 use crate::api::shape::{
     Field, I32,
     Kind::{Text, Values},
     all,
 };
 use crate::api::share_fetch::is_member_id;
-use crate::api::{Answer, Aside, Handler, Response};
-use crate::core::groups::consumer::Beaten;
-use crate::core::groups::share::{Beat, LEAVE_EPOCH};
+use crate::api::{Answer, Aside, Handler};
+use crate::core::groups::modern::{Beaten, LEAVE_EPOCH};
+use crate::core::groups::share::Beat;
 use crate::core::{Caller, Core, Refusal};
 
 pub(crate) struct Api;
@@ -31,31 +32,22 @@ impl Handler for Api {
     fn handle(core: &mut Core, caller: &Caller, call: Self::Call) -> Answer {
         let group = call.group_id.clone();
         let result = check(&call).and_then(|()| core.share_beat(caller.broker, &group, &beat(call, caller)));
-        match result {
-            Err(refusal) => Answer::message(refuse(refusal)),
-            Ok(beaten) => {
-                let response = Response::message(respond(beaten));
-                let refused = Response::message(refuse(ResponseError::NotCoordinator.into()));
-                core.answer_when_safe(caller, &group, response, refused)
-            }
-        }
+        answer_beat(core, caller, &group, result, respond)
     }
 }
 
 /// What is wrong with a request whatever the group is like.
 fn check(call: &ShareGroupHeartbeatRequest) -> Result<(), Refusal> {
-    let invalid = |message: &str| Err(Refusal::new(ResponseError::InvalidRequest, message));
-    let blank = |text: &str| text.trim().is_empty();
     if !is_member_id(&call.member_id) {
         return Err(ResponseError::InvalidRequest.into());
     }
-    if blank(&call.member_id) {
+    if is_blank(&call.member_id) {
         return invalid("MemberId can't be empty.");
     }
-    if blank(&call.group_id) {
+    if is_blank(&call.group_id) {
         return invalid("GroupId can't be empty.");
     }
-    if call.rack_id.as_ref().is_some_and(|rack| blank(rack)) {
+    if is_given_blank(call.rack_id.as_ref()) {
         return invalid("RackId can't be empty.");
     }
     let names = call.subscribed_topic_names.as_ref();
@@ -79,13 +71,15 @@ fn beat(call: ShareGroupHeartbeatRequest, caller: &Caller) -> Beat {
     }
 }
 
-fn refuse(refusal: Refusal) -> ShareGroupHeartbeatResponse {
-    ShareGroupHeartbeatResponse::default()
-        .with_error_code(refusal.code())
-        .with_error_message(refusal.message.map(StrBytes::from_string))
-}
-
-fn respond(beaten: Beaten) -> ShareGroupHeartbeatResponse {
+fn respond(result: Result<Beaten, Refusal>) -> ShareGroupHeartbeatResponse {
+    let beaten = match result {
+        Ok(beaten) => beaten,
+        Err(refusal) => {
+            return ShareGroupHeartbeatResponse::default()
+                .with_error_code(refusal.code())
+                .with_error_message(refusal.message.map(StrBytes::from_string));
+        }
+    };
     let assignment = beaten.assignment.map(|partitions| {
         let topics = partitions.into_iter().map(|(topic, indexes)| {
             TopicPartitions::default()

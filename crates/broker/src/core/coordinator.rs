@@ -3,9 +3,11 @@
 use kafka_protocol::ResponseError;
 
 use super::groups::classic::{Join, Joined, Leaving, SavedGroup, Sync, Synced};
-use super::groups::consumer::{Beat, Beaten};
+use super::groups::consumer::ConsumerType;
+use super::groups::modern::{Beaten, GroupType, Modern};
 use super::groups::records::Saved;
-use super::groups::{CommitCheck, Committer, Cx, Group, Kind, Out, Rules, ShareRules, Wake};
+use super::groups::share::ShareType;
+use super::groups::{CommitCheck, Committer, Cx, Group, Kind, ModernRules, Out, Rules, Wake, not_found};
 use super::offsets::{Committed, partition_for};
 use super::timers::Timer;
 use super::topics::OFFSETS_TOPIC;
@@ -57,42 +59,36 @@ impl super::Core {
     pub(crate) fn group_rules(&self, group: &str) -> Rules {
         let broker = self.first_broker();
         let number = |name: &str| self.configs.number(broker, name);
-        let own = |name: &str, default: &str| {
-            let set = self.configs.groups.get(group).and_then(|own| own.get(name));
-            set.and_then(|value| value.trim().parse().ok())
-                .unwrap_or_else(|| number(default))
-        };
         let text = |name: &str| self.configs.broker_value(broker, name).unwrap_or_default();
         let policy = text("group.consumer.migration.policy").to_lowercase();
         let both = policy == "bidirectional";
         let assignors = text("group.consumer.assignors");
-        let size = |name: &str| usize::try_from(number(name)).unwrap_or(usize::MAX);
         Rules {
             initial_delay_ms: number("group.initial.rebalance.delay.ms"),
-            classic_max_size: size("group.max.size"),
-            consumer_max_size: size("group.consumer.max.size"),
-            session_timeout_ms: own("consumer.session.timeout.ms", "group.consumer.session.timeout.ms"),
-            heartbeat_interval_ms: own(
-                "consumer.heartbeat.interval.ms",
-                "group.consumer.heartbeat.interval.ms",
-            ) as i32,
-            assignment_interval_ms: own(
-                "consumer.assignment.interval.ms",
-                "group.consumer.assignment.interval.ms",
-            ),
+            classic_max_size: usize::try_from(number("group.max.size")).unwrap_or(usize::MAX),
             default_assignor: assignors.split(',').next().unwrap_or_default().trim().to_owned(),
             upgrade: both || policy == "upgrade",
             downgrade: both || policy == "downgrade",
-            share: ShareRules {
-                max_size: size("group.share.max.size"),
-                session_timeout_ms: own("share.session.timeout.ms", "group.share.session.timeout.ms"),
-                heartbeat_interval_ms: own("share.heartbeat.interval.ms", "group.share.heartbeat.interval.ms")
-                    as i32,
-                assignment_interval_ms: own(
-                    "share.assignment.interval.ms",
-                    "group.share.assignment.interval.ms",
-                ),
-            },
+            consumer: self.modern_rules::<ConsumerType>(group),
+            share: self.modern_rules::<ShareType>(group),
+        }
+    }
+
+    fn modern_rules<T: GroupType>(&self, group: &str) -> ModernRules {
+        let broker = self.first_broker();
+        let name = T::NAME;
+        let number = |name: &str| self.configs.number(broker, name);
+        let own = |what: &str| {
+            let own = self.configs.groups.get(group);
+            let set = own.and_then(|own| own.get(&format!("{name}.{what}")));
+            set.and_then(|value| value.trim().parse().ok())
+                .unwrap_or_else(|| number(&format!("group.{name}.{what}")))
+        };
+        ModernRules {
+            max_size: usize::try_from(number(&format!("group.{name}.max.size"))).unwrap_or(usize::MAX),
+            session_timeout_ms: own("session.timeout.ms"),
+            heartbeat_interval_ms: own("heartbeat.interval.ms") as i32,
+            assignment_interval_ms: own("assignment.interval.ms"),
         }
     }
 
@@ -267,23 +263,28 @@ impl super::Core {
         }
     }
 
-    /// A member of the consumer protocol joins, stays or leaves.
+    /// A member of a modern group joins, stays or leaves; who joins makes the group where there is none.
     ///
     /// # Errors
     /// Kafka's code and message.
-    pub(crate) fn beat(&mut self, broker: i32, group: &str, beat: &Beat) -> Result<Beaten, Refusal> {
+    pub(crate) fn beat<T: GroupType>(
+        &mut self,
+        broker: i32,
+        group: &str,
+        epoch: i32,
+        act: impl FnOnce(&mut Group, &mut Cx) -> Result<Beaten, Refusal>,
+    ) -> Result<Beaten, Refusal> {
         self.check_coordinator(broker, group)?;
         let is_new = self.groups.get(group).is_none();
-        if is_new && beat.epoch != 0 {
-            let kind = if beat.epoch < 0 { "Group" } else { "Consumer group" };
-            return Err(Refusal::new(
-                ResponseError::GroupIdNotFound,
-                format!("{kind} {group} not found."),
-            ));
+        if is_new {
+            match epoch {
+                0 => self.groups.make(group, T::kind(Modern::new(group))),
+                ..0 => return Err(not_found("Group", group)),
+                1.. => return Err(not_found(&format!("{} group", T::TITLE), group)),
+            }
         }
-        self.groups.get_or_create(group, self.now_ms);
         let done = self
-            .with_group(group, |state, cx| state.beat(cx, beat))
+            .with_group(group, act)
             .unwrap_or_else(|| Err(ResponseError::GroupIdNotFound.into()))
             .and_then(|result| result);
         if is_new && done.is_err() {
@@ -301,10 +302,7 @@ impl super::Core {
             // Whoever has no generation manages its partitions itself.
             return match by.generation {
                 ..0 => Ok(CommitCheck::Done),
-                0.. if by.version >= 9 && !by.transactional => Err(Refusal::new(
-                    ResponseError::GroupIdNotFound,
-                    format!("Group {group} not found."),
-                )),
+                0.. if by.version >= 9 && !by.transactional => Err(not_found("Group", group)),
                 0.. => Err(ResponseError::IllegalGeneration.into()),
             };
         };
@@ -384,10 +382,7 @@ impl super::Core {
     /// `GROUP_ID_NOT_FOUND`, `NON_EMPTY_GROUP`.
     pub(crate) fn delete_group(&mut self, group: &str) -> Result<(), Refusal> {
         let Some(state) = self.groups.get(group) else {
-            return Err(Refusal::new(
-                ResponseError::GroupIdNotFound,
-                format!("Group {group} not found."),
-            ));
+            return Err(not_found("Group", group));
         };
         if !state.is_empty() {
             return Err(ResponseError::NonEmptyGroup.into());

@@ -5,7 +5,7 @@ use kafka_protocol::ResponseError;
 
 use super::classic::{self, Classic, Join, Joined, Synced};
 use super::consumer::{ClassicMember, Consumer, Current, MemberMetadata, MemberState};
-use super::records::Saved;
+use super::records::{ModernSaved, Saved};
 use super::{Cx, Group, Kind, Out, Partitions, embedded};
 use crate::core::Refusal;
 
@@ -118,7 +118,7 @@ impl Group {
                 "{cannot} the group does not use the consumer embedded protocol."
             ));
         }
-        if classic.members.len() > cx.rules.consumer_max_size {
+        if classic.members.len() > cx.rules.consumer.max_size {
             return refuse(format!(
                 "{cannot} the group size exceeds the consumer group maximum size."
             ));
@@ -176,7 +176,6 @@ fn consumer_of(classic: &Classic, cx: &Cx) -> Result<Consumer, CannotRead> {
     let mut consumer = Consumer::new(&classic.id);
     consumer.epoch = classic.generation;
     consumer.assignment_epoch = classic.generation;
-    let group = classic.id.clone();
     let protocol = classic.protocol.clone().unwrap_or_default();
     for member in &classic.members {
         // Before its first answer a member has no protocol that all have agreed on.
@@ -208,26 +207,10 @@ fn consumer_of(classic: &Classic, cx: &Cx) -> Result<Consumer, CannotRead> {
             ..Current::default()
         };
         let metadata = metadata_of(member, subscription);
-        let member = member.id.clone();
-        for saved in [
-            Saved::Member {
-                group: group.clone(),
-                member: member.clone(),
-                metadata: Some(metadata),
-            },
-            Saved::Target {
-                group: group.clone(),
-                member: member.clone(),
-                partitions: Some(partitions),
-            },
-            Saved::Current {
-                group: group.clone(),
-                member,
-                current: Some(current),
-            },
-        ] {
-            consumer.apply(&saved);
-        }
+        let id = || member.id.clone();
+        consumer.apply(&ModernSaved::Member(id(), Some(metadata)));
+        consumer.apply(&ModernSaved::Target(id(), Some(partitions)));
+        consumer.apply(&ModernSaved::Current(id(), Some(current)));
     }
     consumer.hash = consumer.topics_hash(cx.topics);
     Ok(consumer)

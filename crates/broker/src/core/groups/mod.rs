@@ -1,15 +1,16 @@
 //! Groups of consumers: a state machine each, without sockets, clock or log.
 //!
 //! A group is of the [`classic`] protocol, where a member makes the assignment, or a [`consumer`] group (KIP-848), where
-//! the coordinator does; it becomes one from the other ([`migrate`]). A [`share`] group (KIP-932) is of a kind of its own. What a group wants done it says in a [`Cx`]: what
-//! must survive, whom to answer, when to be woken.
+//! the coordinator does; it becomes one from the other ([`migrate`]). A [`share`] group (KIP-932) is of a kind of its own.
+//! What the latter two have in common is in [`modern`]. What a group wants done it says in a [`Cx`]: what must survive,
+//! whom to answer, when to be woken.
 
 pub(crate) mod assignor;
 pub(crate) mod classic;
 pub(crate) mod consumer;
 pub(crate) mod embedded;
-mod hash;
 pub(crate) mod migrate;
+pub(crate) mod modern;
 pub(crate) mod records;
 pub(crate) mod share;
 
@@ -26,9 +27,10 @@ use super::offsets::Offsets;
 use super::topics::Topics;
 use super::{Refusal, RequestId};
 use classic::{Classic, Joined, Synced};
-use consumer::Consumer;
-use records::{Saved, ShareSaved};
-use share::Share;
+use consumer::{Consumer, ConsumerType};
+use modern::{GroupType, Modern};
+use records::{Layout, ModernSaved, Saved};
+use share::{Share, ShareType};
 
 /// A member id made by the coordinator of a consumer group, written as Kafka writes its ids.
 pub(crate) fn random_id(id: Uuid) -> String {
@@ -47,37 +49,30 @@ pub(crate) struct Rules {
     pub(crate) initial_delay_ms: i64,
     /// `group.max.size`
     pub(crate) classic_max_size: usize,
-    /// `group.consumer.max.size`
-    pub(crate) consumer_max_size: usize,
-    /// `group.consumer.session.timeout.ms`, or the group's own `consumer.session.timeout.ms`
-    pub(crate) session_timeout_ms: i64,
-    /// `group.consumer.heartbeat.interval.ms`, or the group's own `consumer.heartbeat.interval.ms`
-    pub(crate) heartbeat_interval_ms: i32,
-    /// `group.consumer.assignment.interval.ms`, or the group's own `consumer.assignment.interval.ms`
-    pub(crate) assignment_interval_ms: i64,
     /// The first of `group.consumer.assignors`.
     pub(crate) default_assignor: String,
     /// May a classic group become a consumer group while it has members (`group.consumer.migration.policy`).
     pub(crate) upgrade: bool,
     /// May a consumer group become a classic group while it has members.
     pub(crate) downgrade: bool,
-    pub(crate) share: ShareRules,
+    pub(crate) consumer: ModernRules,
+    pub(crate) share: ModernRules,
 }
 
-/// The settings that share groups go by.
+/// The settings that modern groups of a type go by; TYPE is `consumer` or `share`.
 #[derive(Debug, Clone)]
-pub(crate) struct ShareRules {
-    /// `group.share.max.size`
+pub(crate) struct ModernRules {
+    /// `group.TYPE.max.size`
     pub(crate) max_size: usize,
-    /// `group.share.session.timeout.ms`, or the group's own `share.session.timeout.ms`
+    /// `group.TYPE.session.timeout.ms`, or the group's own `TYPE.session.timeout.ms`
     pub(crate) session_timeout_ms: i64,
-    /// `group.share.heartbeat.interval.ms`, or the group's own `share.heartbeat.interval.ms`
+    /// `group.TYPE.heartbeat.interval.ms`, or the group's own `TYPE.heartbeat.interval.ms`
     pub(crate) heartbeat_interval_ms: i32,
-    /// `group.share.assignment.interval.ms`, or the group's own `share.assignment.interval.ms`
+    /// `group.TYPE.assignment.interval.ms`, or the group's own `TYPE.assignment.interval.ms`
     pub(crate) assignment_interval_ms: i64,
 }
 
-impl Default for ShareRules {
+impl Default for ModernRules {
     fn default() -> Self {
         Self {
             max_size: usize::MAX,
@@ -93,14 +88,11 @@ impl Default for Rules {
         Self {
             initial_delay_ms: 0,
             classic_max_size: usize::MAX,
-            consumer_max_size: usize::MAX,
-            session_timeout_ms: 45_000,
-            heartbeat_interval_ms: 5_000,
-            assignment_interval_ms: 0,
             default_assignor: "uniform".to_owned(),
             upgrade: true,
             downgrade: true,
-            share: ShareRules::default(),
+            consumer: ModernRules::default(),
+            share: ModernRules::default(),
         }
     }
 }
@@ -218,18 +210,12 @@ impl Group {
 
     /// The group, where it is a consumer group.
     pub(crate) fn consumer(&self) -> Option<&Consumer> {
-        match &self.kind {
-            Kind::Consumer(consumer) => Some(consumer),
-            Kind::Classic(_) | Kind::Share(_) => None,
-        }
+        ConsumerType::of(&self.kind)
     }
 
     /// The group, where it is a share group.
     pub(crate) fn share(&self) -> Option<&Share> {
-        match &self.kind {
-            Kind::Share(share) => Some(share),
-            Kind::Classic(_) | Kind::Consumer(_) => None,
-        }
+        ShareType::of(&self.kind)
     }
 
     /// The name of its state that Kafka shows.
@@ -245,8 +231,8 @@ impl Group {
     pub(crate) fn type_name(&self) -> &'static str {
         match self.kind {
             Kind::Classic(_) => "classic",
-            Kind::Consumer(_) => "consumer",
-            Kind::Share(_) => "share",
+            Kind::Consumer(_) => ConsumerType::NAME,
+            Kind::Share(_) => ShareType::NAME,
         }
     }
 
@@ -287,7 +273,7 @@ impl Group {
                 Err(ResponseError::NonEmptyGroup.into())
             }
             Kind::Classic(_) | Kind::Consumer(_) => Ok(()),
-            Kind::Share(_) => Err(self.not_a_consumer_group()),
+            Kind::Share(_) => Err(self.is_not::<ConsumerType>()),
         }
     }
 
@@ -308,14 +294,16 @@ impl Group {
         match &self.kind {
             Kind::Classic(classic) => classic.check_commit(by),
             Kind::Consumer(consumer) => consumer.check_commit(by),
-            Kind::Share(_) => Err(self.not_a_consumer_group()),
+            Kind::Share(_) => Err(self.is_not::<ConsumerType>()),
         }
     }
 
-    fn not_a_consumer_group(&self) -> Refusal {
+    /// It is not of this type.
+    pub(crate) fn is_not<T: GroupType>(&self) -> Refusal {
+        let name = T::NAME;
         Refusal::new(
             ResponseError::GroupIdNotFound,
-            format!("Group {} is not a consumer group.", self.id),
+            format!("Group {} is not a {name} group.", self.id),
         )
     }
 
@@ -328,7 +316,7 @@ impl Group {
             Kind::Classic(_) => Ok(()),
             Kind::Consumer(consumer) => consumer.check_fetch(member, epoch),
             Kind::Share(_) if member.is_none() && epoch < 0 => Ok(()),
-            Kind::Share(_) => Err(self.not_a_consumer_group()),
+            Kind::Share(_) => Err(self.is_not::<ConsumerType>()),
         }
     }
 
@@ -411,6 +399,11 @@ impl CommitCheck {
     }
 }
 
+/// There is no such group. `what`: how its name is introduced.
+pub(crate) fn not_found(what: &str, id: &str) -> Refusal {
+    Refusal::new(ResponseError::GroupIdNotFound, format!("{what} {id} not found."))
+}
+
 /// All groups.
 #[derive(Debug, Default)]
 pub(crate) struct Groups {
@@ -427,6 +420,15 @@ impl Groups {
         self.by_id.get(id)
     }
 
+    /// The group of this id and type.
+    ///
+    /// # Errors
+    /// `GROUP_ID_NOT_FOUND`: there is none, or it is of another type.
+    pub(crate) fn of_type<T: GroupType>(&self, id: &str) -> Result<&Modern<T>, Refusal> {
+        let group = self.get(id).ok_or_else(|| not_found("Group", id))?;
+        T::of(&group.kind).ok_or_else(|| group.is_not::<T>())
+    }
+
     /// The group of this id, to change.
     pub(crate) fn get_mut(&mut self, id: &str) -> Option<&mut Group> {
         self.by_id.get_mut(id)
@@ -437,6 +439,16 @@ impl Groups {
         self.by_id
             .entry(id.to_owned())
             .or_insert_with(|| Group::new(id, now_ms))
+    }
+
+    /// Makes a group.
+    pub(crate) fn make(&mut self, id: &str, kind: Kind) {
+        let group = Group {
+            id: id.to_owned(),
+            offsets: Offsets::default(),
+            kind,
+        };
+        self.by_id.insert(id.to_owned(), group);
     }
 
     /// Takes in what a log says, in the order in which it says it.
@@ -468,51 +480,26 @@ impl Groups {
             Saved::Group { group, saved: None } => {
                 self.retire(&group, |kind| matches!(kind, Kind::Classic(_)));
             }
-            Saved::Epoch { group, epoch: None } => {
-                self.retire(&group, |kind| matches!(kind, Kind::Consumer(_)));
-            }
-            Saved::Share {
-                group,
-                saved: ShareSaved::Epoch(None),
-            } => self.retire(&group, |kind| matches!(kind, Kind::Share(_))),
-            Saved::Share { group, saved } => self.replay_share(&group, &saved, now_ms),
-            other => {
-                let Some(state) = self.consumer_for(&other, now_ms) else {
-                    return;
-                };
-                state.apply(&other);
-            }
+            Saved::Consumer { group, saved } => self.replay_modern(&group, &saved, now_ms),
+            Saved::Share { group, saved } => self.replay_modern(&group, &saved, now_ms),
         }
     }
 
-    /// The consumer group that a record is for; a tombstone makes none.
-    fn consumer_for(&mut self, saved: &Saved, now_ms: i64) -> Option<&mut Consumer> {
-        let id = saved.group();
-        let makes = saved.value().is_some();
-        let there = self.get(id).is_some_and(|group| group.consumer().is_some());
-        if !there {
-            if !makes {
-                return None;
-            }
-            self.get_or_create(id, now_ms).kind = Kind::Consumer(Consumer::new(id));
+    /// A record of a modern group; a tombstone makes none.
+    fn replay_modern<T: Layout>(&mut self, id: &str, saved: &ModernSaved<T>, now_ms: i64) {
+        if *saved == ModernSaved::Epoch(None) {
+            self.retire(id, |kind| T::of(kind).is_some());
+            return;
         }
-        match &mut self.get_mut(id)?.kind {
-            Kind::Consumer(consumer) => Some(consumer),
-            Kind::Classic(_) | Kind::Share(_) => None,
-        }
-    }
-
-    /// A record of a share group; a tombstone makes none.
-    fn replay_share(&mut self, id: &str, saved: &ShareSaved, now_ms: i64) {
-        let there = self.get(id).is_some_and(|group| group.share().is_some());
+        let there = self.get(id).is_some_and(|group| T::of(&group.kind).is_some());
         if !there {
             if saved.is_tombstone() {
                 return;
             }
-            self.get_or_create(id, now_ms).kind = Kind::Share(Share::new(id));
+            self.get_or_create(id, now_ms).kind = T::kind(Modern::new(id));
         }
-        if let Some(Kind::Share(share)) = self.get_mut(id).map(|group| &mut group.kind) {
-            share.apply(saved);
+        if let Some(known) = self.get_mut(id).and_then(|group| T::of_mut(&mut group.kind)) {
+            known.apply(saved);
         }
     }
 

@@ -8,7 +8,8 @@ use kafka_protocol::ResponseError;
 use uuid::Uuid;
 
 use super::classic::{Classic, Join, Joined, Leaving, State, Sync, Synced};
-use super::consumer::{Beat, Beaten, Consumer};
+use super::consumer::{Beat, Consumer};
+use super::modern::Beaten;
 use super::records::Saved;
 use super::share::Share;
 use super::{Asker, Cx, Group, Groups, Kind, Out, Partitions, Rules, TopicImage, Wake};

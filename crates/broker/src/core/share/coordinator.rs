@@ -5,10 +5,9 @@ use kafka_protocol::ResponseError;
 use uuid::Uuid;
 
 use super::state::{Key, State, read_record, write_key};
-use crate::core::groups::consumer::Beaten;
-use crate::core::groups::records::ShareSaved;
-use crate::core::groups::share::{Beat, LEAVE_EPOCH, Share, States};
-use crate::core::groups::{Cx, Group, Kind};
+use crate::core::groups::modern::{Beaten, GroupType};
+use crate::core::groups::share::{Beat, Share, ShareType};
+use crate::core::groups::{Cx, Group};
 use crate::core::offsets::partition_for;
 use crate::core::ports::read_all;
 use crate::core::topics::SHARE_STATE_TOPIC;
@@ -28,33 +27,10 @@ impl Core {
     /// # Errors
     /// Kafka's code and message.
     pub(crate) fn share_beat(&mut self, broker: i32, group: &str, beat: &Beat) -> Result<Beaten, Refusal> {
-        self.check_coordinator(broker, group)?;
-        let is_new = self.groups.get(group).is_none();
-        if is_new && beat.epoch != 0 {
-            let kind = if beat.epoch == LEAVE_EPOCH {
-                "Group"
-            } else {
-                "Share group"
-            };
-            return Err(Refusal::new(
-                ResponseError::GroupIdNotFound,
-                format!("{kind} {group} not found."),
-            ));
-        }
-        if is_new {
-            let fresh = self.groups.get_or_create(group, self.now_ms);
-            fresh.kind = Kind::Share(Share::new(group));
-        }
-        let done = self
-            .with_group(group, |state, cx| state.share_beat(cx, beat))
-            .unwrap_or_else(|| Err(ResponseError::GroupIdNotFound.into()))
-            .and_then(|result| result);
-        match &done {
-            Ok(_) => self.make_states(group),
-            Err(_) if is_new => {
-                self.groups.by_id.remove(group);
-            }
-            Err(_) => {}
+        let act = |state: &mut Group, cx: &mut Cx| state.share_beat(cx, beat);
+        let done = self.beat::<ShareType>(broker, group, beat.epoch, act);
+        if done.is_ok() {
+            self.make_states(group);
         }
         done
     }
@@ -73,10 +49,7 @@ impl Core {
         group: &str,
         act: impl FnOnce(&mut Share, &mut Cx) -> T,
     ) -> Option<Result<T, Refusal>> {
-        let act = |state: &mut Group, cx: &mut Cx| match &mut state.kind {
-            Kind::Share(share) => Some(act(share, cx)),
-            Kind::Classic(_) | Kind::Consumer(_) => None,
-        };
+        let act = |state: &mut Group, cx: &mut Cx| Some(act(ShareType::of_mut(&mut state.kind)?, cx));
         self.with_group(group, act)?.transpose()
     }
 
@@ -86,7 +59,7 @@ impl Core {
             return;
         };
         let epoch = share.epoch;
-        let begun = &share.states.initializing;
+        let begun = &share.states().initializing;
         if begun.is_empty() {
             return;
         }
@@ -206,16 +179,16 @@ impl Core {
             .filter(|group| {
                 group
                     .share()
-                    .is_some_and(|share| share.states.initialized.contains_key(&id))
+                    .is_some_and(|share| share.states().initialized.contains_key(&id))
             })
             .map(|group| group.id.clone())
             .collect();
         for group in readers {
             let _ = self.with_share(&group, |share, cx| {
-                let mut states: States = share.states.clone();
+                let mut states = share.states().clone();
                 states.initialized.remove(&id);
                 states.initializing.remove(&id);
-                share.put(cx, ShareSaved::States(Some(states)));
+                share.put_states(cx, states);
             });
         }
     }

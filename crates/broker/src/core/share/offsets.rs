@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::coordinator::keys_of;
 use super::state::{Key, State};
-use crate::core::groups::records::ShareSaved;
-use crate::core::groups::share::{Share, TopicState, TopicStates, merge};
+use crate::core::groups::records::ModernSaved;
+use crate::core::groups::share::{Share, ShareType, TopicState, TopicStates, merge};
 use crate::core::groups::{Group, Kind};
 use crate::core::{Core, Refusal};
 
@@ -25,12 +25,7 @@ impl Core {
     /// A share group that nobody is in.
     fn empty_share_group(&self, broker: i32, group: &str) -> Result<&Share, Refusal> {
         self.check_coordinator(broker, group)?;
-        let missing = |what: &str| {
-            let message = format!("Group {group} {what}.");
-            Refusal::new(ResponseError::GroupIdNotFound, message)
-        };
-        let known = self.groups.get(group).ok_or_else(|| missing("not found"))?;
-        let share = known.share().ok_or_else(|| missing("is not a share group"))?;
+        let share = self.groups.of_type::<ShareType>(group)?;
         if share.members.is_empty() {
             return Ok(share);
         }
@@ -53,8 +48,7 @@ impl Core {
         self.check_coordinator(broker, group)?;
         let is_new = self.groups.get(group).is_none();
         if is_new {
-            let fresh = self.groups.get_or_create(group, self.now_ms);
-            fresh.kind = Kind::Share(Share::new(group));
+            self.groups.make(group, Kind::Share(Share::new(group)));
         }
         let share = self.empty_share_group(broker, group)?;
         let (epoch, hash) = (share.epoch, share.hash);
@@ -77,12 +71,12 @@ impl Core {
         }
         let saved = self.with_share(group, |share, cx| {
             if is_new {
-                share.put(cx, ShareSaved::Epoch(Some((epoch, hash))));
+                share.put(cx, ModernSaved::Epoch(Some((epoch, hash))));
             }
-            let mut states = share.states.clone();
+            let mut states = share.states().clone();
             states.deleting.retain(|topic, _| !altered.contains_key(topic));
             merge(&mut states.initialized, altered);
-            share.put(cx, ShareSaved::States(Some(states)));
+            share.put_states(cx, states);
         });
         saved.unwrap_or(Ok(()))
     }
@@ -102,7 +96,7 @@ impl Core {
             .groups
             .get(group)
             .and_then(Group::share)
-            .map(|share| &share.states.initialized);
+            .map(|share| &share.states().initialized);
         let found: Vec<(Uuid, Vec<Key>)> = initialized
             .into_iter()
             .flatten()
@@ -116,9 +110,9 @@ impl Core {
         }
         if !forgotten.is_empty() {
             let saved = self.with_share(group, |share, cx| {
-                let mut states = share.states.clone();
+                let mut states = share.states().clone();
                 states.initialized.retain(|topic, _| !forgotten.contains(topic));
-                share.put(cx, ShareSaved::States(Some(states)));
+                share.put_states(cx, states);
             });
             saved.unwrap_or(Ok(()))?;
         }

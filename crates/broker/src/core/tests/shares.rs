@@ -530,7 +530,7 @@ fn a_deleted_topic_leaves_no_state_behind() {
     lab.pass(0);
     assert!(lab.core.shares.states.is_empty());
     let share = lab.core.groups.get(GROUP).unwrap().share().unwrap();
-    assert!(share.states.initialized.is_empty());
+    assert!(share.states().initialized.is_empty());
 }
 
 #[test]

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use kafka_protocol::ResponseError;
 
-use super::{Consumer, Member, MemberMetadata, regex};
+use super::{Consumer, ConsumerType, Member, MemberMetadata, regex};
 use crate::core::Refusal;
+use crate::core::groups::modern::{Beaten, Deadlines};
+use crate::core::groups::records::ModernSaved;
 use crate::core::groups::{Cx, Group, Kind, Owned, Partitions};
 
 /// A heartbeat.
@@ -37,17 +39,6 @@ impl Beat {
     }
 }
 
-/// The answer to a heartbeat.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Beaten {
-    pub(crate) member: String,
-    pub(crate) epoch: i32,
-    /// 0 for a member that leaves.
-    pub(crate) heartbeat_interval_ms: i32,
-    /// What it is to have, where that may be news.
-    pub(crate) assignment: Option<Partitions>,
-}
-
 impl Group {
     /// A heartbeat of a member; a first one makes a consumer group of what there is.
     ///
@@ -66,7 +57,7 @@ impl Group {
         }
         match &mut self.kind {
             Kind::Consumer(consumer) => consumer.beat(cx, beat),
-            Kind::Classic(_) | Kind::Share(_) => Err(self.not_a_consumer_group()),
+            Kind::Classic(_) | Kind::Share(_) => Err(self.is_not::<ConsumerType>()),
         }
     }
 }
@@ -90,20 +81,9 @@ impl Consumer {
         Ok(Beaten {
             member: beat.member.clone(),
             epoch,
-            heartbeat_interval_ms: cx.rules.heartbeat_interval_ms,
+            heartbeat_interval_ms: cx.rules.consumer.heartbeat_interval_ms,
             assignment: tell.then(|| without_epochs(&has)),
         })
-    }
-
-    pub(super) fn check_room(&self, cx: &Cx, member: &str) -> Result<(), Refusal> {
-        let max = cx.rules.consumer_max_size;
-        if self.members.len() >= max && !self.members.contains_key(member) {
-            return Err(Refusal::new(
-                ResponseError::GroupMaxSizeReached,
-                format!("The consumer group has reached its maximum capacity of {max} members."),
-            ));
-        }
-        Ok(())
     }
 
     /// The member as it was before this heartbeat.
@@ -159,11 +139,12 @@ impl Consumer {
         let mut member = self.members.get(old).cloned().unwrap_or_else(Member::fresh);
         member.current.epoch = 0;
         member.current.previous_epoch = 0;
-        member.deadlines = super::Deadlines::default();
+        member.deadlines = Deadlines::default();
         let target = self.target.get(old).cloned().unwrap_or_default();
         self.put_gone(cx, old);
-        self.put_metadata(cx, new, member.metadata.clone());
-        self.put_target(cx, new, target);
+        let metadata = Some(member.metadata.clone());
+        self.put(cx, ModernSaved::Member(new.to_owned(), metadata));
+        self.put(cx, ModernSaved::Target(new.to_owned(), Some(target)));
         self.put_current(cx, new, member.current.clone());
         member
     }
@@ -176,14 +157,11 @@ impl Consumer {
         before: &MemberMetadata,
         after: MemberMetadata,
     ) -> bool {
-        let topics_changed = self.seen_hash != Some(self.topics_hash(cx.topics));
+        let topics_changed = self.topics_changed(cx);
         let names_changed = before.topics != after.topics;
         let text = |metadata: &MemberMetadata| metadata.regex.clone().unwrap_or_default();
         let (old_regex, new_regex) = (text(before), text(&after));
-        let is_new = !self.members.contains_key(id);
-        if is_new || *before != after {
-            self.put_metadata(cx, id, after);
-        }
+        self.put_news(cx, id, before, after);
         let regex_changed = old_regex != new_regex;
         let mut bump = names_changed;
         if regex_changed {
@@ -195,22 +173,11 @@ impl Consumer {
             bump |= if new_regex.is_empty() {
                 !old_regex.is_empty()
             } else {
-                self.regexes.contains_key(&new_regex)
+                self.regexes().contains_key(&new_regex)
             };
         }
-        let hash = self.topics_hash(cx.topics);
-        if bump || (topics_changed && hash != self.hash) {
-            self.put_epoch(cx, self.epoch + 1, hash);
-        }
-        self.seen_hash = Some(hash);
+        self.bump(cx, bump, topics_changed);
         names_changed || regex_changed
-    }
-
-    pub(super) fn not_a_member(&self, member: &str) -> Refusal {
-        Refusal::new(
-            ResponseError::UnknownMemberId,
-            format!("Member {member} is not a member of group {}.", self.id),
-        )
     }
 }
 

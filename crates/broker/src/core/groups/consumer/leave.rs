@@ -2,23 +2,19 @@
 
 use kafka_protocol::ResponseError;
 
-use super::beat::{Beat, Beaten, check_instance};
-use super::{Consumer, LEAVE_STATIC_EPOCH, Owned};
+use super::beat::{Beat, check_instance};
+use super::{Consumer, ConsumerType, LEAVE_STATIC_EPOCH, Owned};
 use crate::core::Refusal;
+use crate::core::groups::modern::Beaten;
 use crate::core::groups::{Cx, Group, Kind};
 
 impl Group {
     /// A member leaves, for good or, as a static member, for a while.
     pub(super) fn consumer_leave(&mut self, cx: &mut Cx, beat: &Beat) -> Result<Beaten, Refusal> {
         let Kind::Consumer(consumer) = &mut self.kind else {
-            return Err(self.not_a_consumer_group());
+            return Err(self.is_not::<ConsumerType>());
         };
-        let answer = Beaten {
-            member: beat.member.clone(),
-            epoch: beat.epoch,
-            heartbeat_interval_ms: 0,
-            assignment: None,
-        };
+        let answer = Beaten::left(&beat.member, beat.epoch);
         match &beat.instance {
             None if !consumer.members.contains_key(&beat.member) => {
                 return Err(consumer.not_a_member(&beat.member));
@@ -62,22 +58,9 @@ impl Group {
         let Kind::Consumer(consumer) = &mut self.kind else {
             return;
         };
-        let Some(member) = consumer.members.get_mut(id) else {
-            return;
-        };
-        let deadlines = &mut member.deadlines;
-        deadlines.armed_ms = None;
-        let over = |at: Option<i64>| at.is_some_and(|at| at <= cx.now_ms);
-        let epoch = member.current.epoch;
-        let revoke = deadlines.revoke.filter(|(_, of)| *of == epoch).map(|(at, _)| at);
-        if over(deadlines.session_ms) || over(revoke) || over(deadlines.join_ms) || over(deadlines.sync_ms) {
+        if consumer.is_overdue(cx, id) {
             self.fence(cx, &[id.to_owned()]);
-            return;
         }
-        if over(deadlines.revoke.map(|(at, _)| at)) {
-            deadlines.revoke = None;
-        }
-        consumer.arm(cx, id);
     }
 }
 
@@ -104,7 +87,7 @@ impl Consumer {
             self.put_gone(cx, id);
         }
         let unused: Vec<String> = self
-            .regexes
+            .regexes()
             .keys()
             .filter(|regex| !self.members.values().any(|m| m.regex() == Some(regex)))
             .cloned()
@@ -112,7 +95,6 @@ impl Consumer {
         for regex in unused {
             self.put_regex(cx, &regex, None);
         }
-        let hash = self.topics_hash(cx.topics);
-        self.put_epoch(cx, self.epoch + 1, hash);
+        self.put_epoch(cx);
     }
 }

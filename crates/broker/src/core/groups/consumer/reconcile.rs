@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use kafka_protocol::ResponseError;
 use uuid::Uuid;
 
-use super::{Consumer, Current, MemberState};
+use super::{Consumer, ConsumerType, Current, MemberState};
 use crate::core::Refusal;
+use crate::core::groups::modern::GroupType;
 use crate::core::groups::{Cx, Owned, Partitions};
 
 /// What a member's next step depends on.
@@ -41,7 +42,7 @@ impl Consumer {
             return Ok(());
         }
         let nothing = Partitions::new();
-        let wanted = self.wanted(&member.metadata);
+        let wanted = ConsumerType::wanted(&self.own, &member.metadata);
         let step = Step {
             member: &member.current,
             target: self.target.get(id).unwrap_or(&nothing),

@@ -103,7 +103,7 @@ fn repeats_a_repetition(regex: &str) -> bool {
 impl Consumer {
     /// When the expressions were last resolved.
     pub(super) fn resolved_ms(&self) -> Option<i64> {
-        self.regexes.values().map(|r| r.at_ms).max()
+        self.regexes().values().map(|r| r.at_ms).max()
     }
 
     /// Resolves the members' expressions where one is new or topics have come or gone. `last_ms`: when that was last
@@ -119,7 +119,7 @@ impl Consumer {
         }
         let names = cx.topics.names();
         let mut changed = false;
-        let version = self.regexes.values().map(|r| r.version).max().unwrap_or(0) + 1;
+        let version = self.regexes().values().map(|r| r.version).max().unwrap_or(0) + 1;
         let mut fresh = Vec::new();
         for regex in used {
             let Ok(program) = compile(&regex) else { continue };
@@ -128,7 +128,7 @@ impl Consumer {
                 .filter(|name| !is_internal(name) && program.is_match(name))
                 .map(ToString::to_string)
                 .collect();
-            let before = self.regexes.get(&regex).map(|r| &r.topics);
+            let before = self.regexes().get(&regex).map(|r| &r.topics);
             changed |= before.unwrap_or(&BTreeSet::new()) != &topics;
             if before != Some(&topics) {
                 fresh.push((regex, topics));
@@ -142,10 +142,6 @@ impl Consumer {
             };
             self.put_regex(cx, &regex, Some(resolved));
         }
-        let hash = self.topics_hash(cx.topics);
-        if changed || hash != self.hash {
-            self.put_epoch(cx, self.epoch + 1, hash);
-        }
-        self.seen_hash = Some(hash);
+        self.bump(cx, changed, true);
     }
 }

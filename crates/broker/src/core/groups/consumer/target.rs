@@ -1,10 +1,10 @@
-//! The target assignment: made anew where the group epoch has run ahead of it, by the assignor that most members want.
+//! The target assignment: by the assignor that most members want.
 
 use std::collections::BTreeMap;
 
-use super::{Consumer, MemberMetadata};
+use super::{Consumer, ConsumerType, MemberMetadata};
 use crate::core::groups::assignor::{self, Assignor, Spec};
-use crate::core::groups::records::Saved;
+use crate::core::groups::modern::GroupType;
 use crate::core::groups::{Cx, Partitions};
 
 impl Consumer {
@@ -25,33 +25,12 @@ impl Consumer {
             .find(|name| votes.get(name) == Some(&most))
     }
 
-    /// Makes a new target where the group has changed; not more often than `group.consumer.assignment.interval.ms`.
-    pub(super) fn update_target(&mut self, cx: &mut Cx) {
-        if self.assignment_epoch >= self.epoch {
-            return;
-        }
-        let interval_ms = cx.rules.assignment_interval_ms;
-        if self.assigned_ms != 0 && interval_ms != 0 && cx.now_ms < self.assigned_ms + interval_ms {
-            return;
-        }
-        let name = self
-            .preferred_assignor()
-            .unwrap_or(&cx.rules.default_assignor)
-            .to_owned();
-        let assignor = Assignor::named(&name).unwrap_or(Assignor::Uniform);
-        let mut made = assignor.assign(&self.specs(cx), self.is_homogeneous());
-        let ids: Vec<String> = self.members.keys().cloned().collect();
-        for id in ids {
-            let partitions = made.remove(&id).unwrap_or_default();
-            if self.target.get(&id) != Some(&partitions) {
-                self.put_target(cx, &id, partitions);
-            }
-        }
-        let saved = Saved::TargetEpoch {
-            group: self.id.clone(),
-            target: Some((self.epoch, cx.now_ms)),
-        };
-        self.put(cx, saved);
+    /// What each member is to have.
+    pub(super) fn assign(&self, cx: &Cx) -> BTreeMap<String, Partitions> {
+        let name = self.preferred_assignor();
+        let name = name.unwrap_or(&cx.rules.default_assignor);
+        let assignor = Assignor::named(name).unwrap_or(Assignor::Uniform);
+        assignor.assign(&self.specs(cx), self.is_homogeneous())
     }
 
     /// What the assignor gets to know of each member.
@@ -61,8 +40,7 @@ impl Consumer {
         let members = assignor::java_order(ids);
         let spec = |id: &str| {
             let member = self.members.get(id)?;
-            let topics = self
-                .wanted(&member.metadata)
+            let topics = ConsumerType::wanted(&self.own, &member.metadata)
                 .into_iter()
                 .filter_map(|name| cx.topics.by_name(name));
             Some(Spec {

@@ -3,6 +3,7 @@ use kafka_protocol::ResponseError;
 use std::collections::btree_map::Entry;
 
 use super::*;
+use crate::core::groups::modern::LEAVE_EPOCH;
 use crate::core::groups::testing::{Lab, REBALANCE_MS, parts, topic};
 use crate::core::groups::{CommitCheck, Committer, Kind};
 
@@ -175,7 +176,7 @@ fn a_topic_that_grows_or_comes_is_assigned() {
 #[test]
 fn targets_are_made_no_more_often_than_the_interval() {
     let mut lab = Lab::new();
-    lab.rules.assignment_interval_ms = 1_000;
+    lab.rules.consumer.assignment_interval_ms = 1_000;
     lab.now_ms = 500;
     lab.beat_join("a", &["t"]).unwrap();
     lab.beat_join("b", &["t"]).unwrap();
@@ -218,7 +219,10 @@ fn an_expression_stands_for_the_topics_that_match_it_whole() {
     lab.pass_to(10_001);
     lab.beat_with("a", None).unwrap();
     assert_eq!(lab.beat_with("a", None).unwrap().assignment.unwrap().len(), 3);
-    assert_eq!(lab.reread().consumer().unwrap().regexes, lab.consumer().regexes);
+    assert_eq!(
+        lab.reread().consumer().unwrap().regexes(),
+        lab.consumer().regexes()
+    );
     let wrong = lab.send_beat(&beat("(")).unwrap_err();
     assert_eq!(wrong.error, ResponseError::InvalidRegularExpression);
     for wrong in ["a)(b", "a**", "a*?+", "(a)+*"] {
@@ -232,7 +236,7 @@ fn an_expression_stands_for_the_topics_that_match_it_whole() {
 #[test]
 fn a_group_that_is_full_takes_nobody_in() {
     let mut lab = settled();
-    lab.rules.consumer_max_size = 2;
+    lab.rules.consumer.max_size = 2;
     let refused = lab.beat_join("c", &["t"]).unwrap_err();
     assert_eq!(refused.error, ResponseError::GroupMaxSizeReached);
     assert!(lab.beat_join("a", &["t"]).is_ok());

@@ -1,138 +1,129 @@
 //! Values of consumer groups (KIP-848), all in their first version.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use super::modern::{
+    Layout, OwnRecord, Value, first_version, read_names, read_numbers, read_pair, write_names, write_numbers,
+    write_pair,
+};
 use super::wire::{Reader, Torn, Writer};
-use crate::core::groups::consumer::{ClassicMember, Current, MemberMetadata, MemberState, Resolved};
-use crate::core::groups::{Owned, Partitions};
+use crate::core::groups::Owned;
+use crate::core::groups::consumer::{
+    ClassicMember, ConsumerType, Current, MemberMetadata, MemberState, OwnSaved, Resolved,
+};
 
-/// Only the first version is known.
-pub(super) fn first_version(value: &mut Reader) -> Result<(), Torn> {
-    if value.i16()? == 0 { Ok(()) } else { Err(Torn) }
+/// The kind of the record of [`OwnSaved::Topics`].
+const TOPICS: i16 = 4;
+/// The kind of the record of [`OwnSaved::Regex`].
+const REGEX: i16 = 16;
+
+impl Layout for ConsumerType {
+    const EPOCH: i16 = 3;
+    const MEMBER: i16 = 5;
+    const TARGET_EPOCH: i16 = 6;
+    const TARGET: i16 = 7;
+    const CURRENT: i16 = 8;
+
+    fn write_epoch(epoch: i32, hash: i64) -> Bytes {
+        write_pair(epoch, hash)
+    }
+
+    fn read_epoch(value: &mut Reader) -> Result<(i32, i64), Torn> {
+        read_pair(value)
+    }
 }
 
-/// An epoch, and a number as a tagged field that is left out where it is 0.
-pub(super) fn write_pair(epoch: i32, number: i64) -> Bytes {
-    let mut value = Writer::version(0);
-    value.i32(epoch);
-    if number == 0 {
-        value.no_tags();
-    } else {
-        value.one_tag(|field| field.i64(number));
-    }
-    value.finish()
-}
-
-pub(super) fn read_pair(value: &mut Reader) -> Result<(i32, i64), Torn> {
-    first_version(value)?;
-    let epoch = value.i32()?;
-    let number = match value.tags()? {
-        Some(mut field) => field.i64()?,
-        None => 0,
-    };
-    Ok((epoch, number))
-}
-
-pub(super) fn write_member(member: &MemberMetadata) -> Bytes {
-    let mut value = Writer::version(0);
-    value.compact_nullable(member.instance.as_deref());
-    value.compact_nullable(member.rack.as_deref());
-    value.compact(&member.client_id);
-    value.compact(&member.host);
-    value.compact_len(member.topics.len());
-    for topic in &member.topics {
-        value.compact(topic);
-    }
-    value.compact_nullable(member.regex.as_deref());
-    value.i32(member.rebalance_timeout_ms);
-    value.compact_nullable(member.assignor.as_deref());
-    match &member.classic {
-        None => value.no_tags(),
-        Some(classic) => value.one_tag(|field| {
-            // A nullable structure: a byte says that it is there.
-            field.i8(1);
-            field.i32(classic.session_timeout_ms);
-            field.compact_len(classic.protocols.len());
-            for (name, metadata) in &classic.protocols {
-                field.compact(name);
-                field.compact_bytes(metadata);
-                field.no_tags();
-            }
-            field.no_tags();
-        }),
-    }
-    value.finish()
-}
-
-pub(super) fn read_member(value: &mut Reader) -> Result<MemberMetadata, Torn> {
-    first_version(value)?;
-    let mut member = MemberMetadata {
-        instance: value.compact_nullable()?,
-        rack: value.compact_nullable()?,
-        client_id: value.compact()?,
-        host: value.compact()?,
-        ..MemberMetadata::default()
-    };
-    for _ in 0..value.compact_count()? {
-        member.topics.insert(value.compact()?);
-    }
-    member.regex = value.compact_nullable()?;
-    member.rebalance_timeout_ms = value.i32()?;
-    member.assignor = value.compact_nullable()?;
-    if let Some(mut field) = value.tags()?
-        && field.i8()? >= 0
-    {
-        let mut classic = ClassicMember {
-            session_timeout_ms: field.i32()?,
-            protocols: Vec::new(),
-        };
-        for _ in 0..field.compact_count()? {
-            let (name, metadata) = (field.compact()?, field.compact_bytes()?);
-            field.tags()?;
-            classic.protocols.push((name, metadata));
+impl OwnRecord for OwnSaved {
+    fn kind(&self) -> i16 {
+        match self {
+            Self::Topics => TOPICS,
+            Self::Regex(..) => REGEX,
         }
-        member.classic = Some(classic);
     }
-    Ok(member)
+
+    fn write_key(&self, key: &mut Writer) {
+        match self {
+            Self::Topics => {}
+            Self::Regex(regex, _) => key.string(regex),
+        }
+    }
+
+    fn value(&self) -> Option<Bytes> {
+        match self {
+            Self::Topics => None,
+            Self::Regex(_, resolved) => resolved.as_ref().map(Value::write),
+        }
+    }
+
+    fn read(kind: i16, key: &mut Reader, value: Option<&mut Reader>) -> Result<Self, Torn> {
+        Ok(match kind {
+            TOPICS => Self::Topics,
+            REGEX => Self::Regex(key.string()?, value.map(Value::read).transpose()?),
+            _ => return Err(Torn),
+        })
+    }
 }
 
-pub(super) fn write_numbers(value: &mut Writer, numbers: impl ExactSizeIterator<Item = i32>) {
-    value.compact_len(numbers.len());
-    for number in numbers {
-        value.i32(number);
+impl Value for MemberMetadata {
+    fn write(&self) -> Bytes {
+        let mut value = Writer::version(0);
+        value.compact_nullable(self.instance.as_deref());
+        value.compact_nullable(self.rack.as_deref());
+        value.compact(&self.client_id);
+        value.compact(&self.host);
+        write_names(&mut value, &self.topics);
+        value.compact_nullable(self.regex.as_deref());
+        value.i32(self.rebalance_timeout_ms);
+        value.compact_nullable(self.assignor.as_deref());
+        match &self.classic {
+            None => value.no_tags(),
+            Some(classic) => value.one_tag(|field| {
+                // A nullable structure: a byte says that it is there.
+                field.i8(1);
+                field.i32(classic.session_timeout_ms);
+                field.compact_len(classic.protocols.len());
+                for (name, metadata) in &classic.protocols {
+                    field.compact(name);
+                    field.compact_bytes(metadata);
+                    field.no_tags();
+                }
+                field.no_tags();
+            }),
+        }
+        value.finish()
     }
-}
 
-pub(super) fn read_numbers(value: &mut Reader) -> Result<Vec<i32>, Torn> {
-    let count = value.compact_count()?;
-    (0..count).map(|_| value.i32()).collect()
-}
-
-pub(super) fn write_target(partitions: &Partitions) -> Bytes {
-    let mut value = Writer::version(0);
-    value.compact_len(partitions.len());
-    for (topic, indexes) in partitions {
-        value.uuid(*topic);
-        write_numbers(&mut value, indexes.iter().copied());
-        value.no_tags();
+    fn read(value: &mut Reader) -> Result<Self, Torn> {
+        first_version(value)?;
+        let mut member = Self {
+            instance: value.compact_nullable()?,
+            rack: value.compact_nullable()?,
+            client_id: value.compact()?,
+            host: value.compact()?,
+            topics: read_names(value)?,
+            regex: value.compact_nullable()?,
+            rebalance_timeout_ms: value.i32()?,
+            assignor: value.compact_nullable()?,
+            classic: None,
+        };
+        if let Some(mut field) = value.tags()?
+            && field.i8()? >= 0
+        {
+            let mut classic = ClassicMember {
+                session_timeout_ms: field.i32()?,
+                protocols: Vec::new(),
+            };
+            for _ in 0..field.compact_count()? {
+                let (name, metadata) = (field.compact()?, field.compact_bytes()?);
+                field.tags()?;
+                classic.protocols.push((name, metadata));
+            }
+            member.classic = Some(classic);
+        }
+        Ok(member)
     }
-    value.no_tags();
-    value.finish()
-}
-
-pub(super) fn read_target(value: &mut Reader) -> Result<Partitions, Torn> {
-    first_version(value)?;
-    let mut partitions = Partitions::new();
-    for _ in 0..value.compact_count()? {
-        let topic = value.uuid()?;
-        let indexes: BTreeSet<i32> = read_numbers(value)?.into_iter().collect();
-        value.tags()?;
-        partitions.insert(topic, indexes);
-    }
-    value.tags()?;
-    Ok(partitions)
 }
 
 fn write_owned(value: &mut Writer, owned: &Owned) {
@@ -163,51 +154,51 @@ fn read_owned(value: &mut Reader, member_epoch: i32) -> Result<Owned, Torn> {
     Ok(owned)
 }
 
-pub(super) fn write_current(current: &Current) -> Bytes {
-    let mut value = Writer::version(0);
-    value.i32(current.epoch);
-    value.i32(current.previous_epoch);
-    value.i8(current.state.number());
-    write_owned(&mut value, &current.assigned);
-    write_owned(&mut value, &current.revoking);
-    value.no_tags();
-    value.finish()
-}
-
-pub(super) fn read_current(value: &mut Reader) -> Result<Current, Torn> {
-    first_version(value)?;
-    let epoch = value.i32()?;
-    let current = Current {
-        epoch,
-        previous_epoch: value.i32()?,
-        state: MemberState::from_number(value.i8()?),
-        assigned: read_owned(value, epoch)?,
-        revoking: read_owned(value, epoch)?,
-    };
-    value.tags()?;
-    Ok(current)
-}
-
-pub(super) fn write_regex(resolved: &Resolved) -> Bytes {
-    let mut value = Writer::version(0);
-    value.compact_len(resolved.topics.len());
-    for topic in &resolved.topics {
-        value.compact(topic);
+impl Value for Current {
+    fn write(&self) -> Bytes {
+        let mut value = Writer::version(0);
+        value.i32(self.epoch);
+        value.i32(self.previous_epoch);
+        value.i8(self.state.number());
+        write_owned(&mut value, &self.assigned);
+        write_owned(&mut value, &self.revoking);
+        value.no_tags();
+        value.finish()
     }
-    value.i64(resolved.version);
-    value.i64(resolved.at_ms);
-    value.no_tags();
-    value.finish()
+
+    fn read(value: &mut Reader) -> Result<Self, Torn> {
+        first_version(value)?;
+        let epoch = value.i32()?;
+        let current = Self {
+            epoch,
+            previous_epoch: value.i32()?,
+            state: MemberState::from_number(value.i8()?),
+            assigned: read_owned(value, epoch)?,
+            revoking: read_owned(value, epoch)?,
+        };
+        value.tags()?;
+        Ok(current)
+    }
 }
 
-pub(super) fn read_regex(value: &mut Reader) -> Result<Resolved, Torn> {
-    first_version(value)?;
-    let mut resolved = Resolved::default();
-    for _ in 0..value.compact_count()? {
-        resolved.topics.insert(value.compact()?);
+impl Value for Resolved {
+    fn write(&self) -> Bytes {
+        let mut value = Writer::version(0);
+        write_names(&mut value, &self.topics);
+        value.i64(self.version);
+        value.i64(self.at_ms);
+        value.no_tags();
+        value.finish()
     }
-    resolved.version = value.i64()?;
-    resolved.at_ms = value.i64()?;
-    value.tags()?;
-    Ok(resolved)
+
+    fn read(value: &mut Reader) -> Result<Self, Torn> {
+        first_version(value)?;
+        let resolved = Self {
+            topics: read_names(value)?,
+            version: value.i64()?,
+            at_ms: value.i64()?,
+        };
+        value.tags()?;
+        Ok(resolved)
+    }
 }

@@ -5,17 +5,20 @@ use uuid::Uuid;
 
 use super::*;
 use crate::core::groups::classic::SavedMember;
-use crate::core::groups::consumer::{ClassicMember, MemberState};
+use crate::core::groups::consumer::{
+    ClassicMember, Current, MemberMetadata, MemberState, OwnSaved, Resolved,
+};
+use crate::core::groups::modern::GroupType;
 use crate::core::groups::share::{self, TopicState};
 
 fn examples() -> Vec<Saved> {
-    let (group, member) = ("g".to_owned(), "m".to_owned());
+    let group = "g".to_owned();
+    let member = || "m".to_owned();
     let topic = Uuid::from_u128(7);
     let owned = BTreeMap::from([(topic, BTreeMap::from([(0, 3), (4, 2)]))]);
-    let share = |saved| Saved::Share {
-        group: "g".to_owned(),
-        saved,
-    };
+    let target = BTreeMap::from([(topic, BTreeSet::from([1, 2]))]);
+    let share = |saved| ShareType::saved("g".to_owned(), saved);
+    let consumer = |saved| ConsumerType::saved("g".to_owned(), saved);
     let states = BTreeMap::from([(
         topic,
         TopicState {
@@ -37,7 +40,7 @@ fn examples() -> Vec<Saved> {
             }),
         },
         Saved::Group {
-            group: group.clone(),
+            group,
             saved: Some(SavedGroup {
                 protocol_type: "consumer".into(),
                 generation: 4,
@@ -54,42 +57,35 @@ fn examples() -> Vec<Saved> {
                 }],
             }),
         },
-        share(ShareSaved::Member {
-            member: member.clone(),
-            metadata: Some(share::MemberMetadata {
+        share(ModernSaved::Member(
+            member(),
+            Some(share::MemberMetadata {
                 rack: Some("r".into()),
                 client_id: "c".into(),
                 host: "/127.0.0.1".into(),
                 topics: BTreeSet::from(["a".into(), "b".into()]),
             }),
-        }),
-        share(ShareSaved::Epoch(Some((4, -9)))),
-        share(ShareSaved::TargetEpoch(Some((4, 7)))),
-        share(ShareSaved::Target {
-            member: member.clone(),
-            partitions: Some(BTreeMap::from([(topic, BTreeSet::from([1, 2]))])),
-        }),
-        share(ShareSaved::Current {
-            member: member.clone(),
-            current: Some(share::Current {
+        )),
+        share(ModernSaved::Epoch(Some((4, -9)))),
+        share(ModernSaved::TargetEpoch(Some((4, 7)))),
+        share(ModernSaved::Target(member(), Some(target.clone()))),
+        share(ModernSaved::Current(
+            member(),
+            Some(share::Current {
                 epoch: 4,
                 previous_epoch: 3,
                 assigned: BTreeMap::from([(topic, BTreeSet::from([1]))]),
             }),
-        }),
-        share(ShareSaved::States(Some(share::States {
+        )),
+        share(ModernSaved::Own(Some(share::States {
             initializing: states.clone(),
             initialized: states,
             deleting: BTreeMap::from([(topic, "t".to_owned())]),
         }))),
-        Saved::Epoch {
-            group: group.clone(),
-            epoch: Some((4, -9)),
-        },
-        Saved::Member {
-            group: group.clone(),
-            member: member.clone(),
-            metadata: Some(MemberMetadata {
+        consumer(ModernSaved::Epoch(Some((4, -9)))),
+        consumer(ModernSaved::Member(
+            member(),
+            Some(MemberMetadata {
                 instance: Some("i".into()),
                 client_id: "c".into(),
                 host: "/127.0.0.1".into(),
@@ -102,36 +98,27 @@ fn examples() -> Vec<Saved> {
                 }),
                 ..Default::default()
             }),
-        },
-        Saved::TargetEpoch {
-            group: group.clone(),
-            target: Some((4, 17)),
-        },
-        Saved::Target {
-            group: group.clone(),
-            member: member.clone(),
-            partitions: Some(BTreeMap::from([(topic, BTreeSet::from([1, 2]))])),
-        },
-        Saved::Current {
-            group: group.clone(),
-            member,
-            current: Some(Current {
+        )),
+        consumer(ModernSaved::TargetEpoch(Some((4, 17)))),
+        consumer(ModernSaved::Target(member(), Some(target))),
+        consumer(ModernSaved::Current(
+            member(),
+            Some(Current {
                 epoch: 3,
                 previous_epoch: 2,
                 state: MemberState::UnrevokedPartitions,
                 assigned: owned.clone(),
                 revoking: owned,
             }),
-        },
-        Saved::Regex {
-            group,
-            regex: "a.*".into(),
-            resolved: Some(Resolved {
+        )),
+        consumer(ModernSaved::Own(OwnSaved::Regex(
+            "a.*".into(),
+            Some(Resolved {
                 topics: BTreeSet::from(["ab".into()]),
                 version: 3,
                 at_ms: 4,
             }),
-        },
+        ))),
     ]
 }
 

@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 
 use kafka_protocol::ResponseError;
 
-use super::{Member, MemberMetadata, Share, States, TopicStates};
+use super::{Member, MemberMetadata, Share, ShareType, States, TopicStates};
 use crate::core::Refusal;
-use crate::core::groups::consumer::{Beaten, LEAVE_EPOCH};
-use crate::core::groups::records::ShareSaved;
+use crate::core::groups::modern::{Beaten, LEAVE_EPOCH};
 use crate::core::groups::{Cx, Group, Kind};
 
 /// A heartbeat.
@@ -33,23 +32,14 @@ impl Group {
         match &mut self.kind {
             Kind::Share(share) if beat.epoch == LEAVE_EPOCH => share.leave(cx, beat),
             Kind::Share(share) => share.beat(cx, beat),
-            Kind::Classic(_) | Kind::Consumer(_) => Err(Refusal::new(
-                ResponseError::GroupIdNotFound,
-                format!("Group {} is not a share group.", self.id),
-            )),
+            Kind::Classic(_) | Kind::Consumer(_) => Err(self.is_not::<ShareType>()),
         }
     }
 }
 
 impl Share {
     fn beat(&mut self, cx: &mut Cx, beat: &Beat) -> Result<Beaten, Refusal> {
-        let max = cx.rules.share.max_size;
-        if self.members.len() >= max && !self.members.contains_key(&beat.member) {
-            return Err(Refusal::new(
-                ResponseError::GroupMaxSizeReached,
-                format!("The share group has reached its maximum capacity of {max} members."),
-            ));
-        }
+        self.check_room(cx, &beat.member)?;
         let before = match self.members.get(&beat.member) {
             Some(member) => {
                 check_epoch(member, beat.epoch)?;
@@ -76,16 +66,9 @@ impl Share {
         })
     }
 
-    fn not_a_member(&self, member: &str) -> Refusal {
-        Refusal::new(
-            ResponseError::UnknownMemberId,
-            format!("Member {member} is not a member of group {}.", self.id),
-        )
-    }
-
     /// Notes what a member says of itself; says whether there is a new group epoch because of it.
     fn take_in(&mut self, cx: &mut Cx, beat: &Beat, before: &MemberMetadata) -> bool {
-        let topics_changed = self.seen_hash != Some(self.topics_hash(cx.topics));
+        let topics_changed = self.topics_changed(cx);
         // Where an assignment is due already, it will have them.
         let mut bump =
             !self.members.is_empty() && self.assignment_epoch == self.epoch && self.has_unassigned_states();
@@ -99,18 +82,8 @@ impl Share {
         after.client_id.clone_from(&beat.client_id);
         after.host.clone_from(&beat.host);
         bump |= after.topics != before.topics;
-        if !self.members.contains_key(&beat.member) || after != *before {
-            let member = beat.member.clone();
-            let metadata = Some(after);
-            self.put(cx, ShareSaved::Member { member, metadata });
-        }
-        let hash = self.topics_hash(cx.topics);
-        bump |= topics_changed && hash != self.hash;
-        if bump {
-            self.put_epoch(cx, hash);
-        }
-        self.seen_hash = Some(hash);
-        bump
+        self.put_news(cx, &beat.member, before, after);
+        self.bump(cx, bump, topics_changed)
     }
 
     /// Notes the partitions that are to get a state.
@@ -119,27 +92,27 @@ impl Share {
         if missing.is_empty() {
             return;
         }
-        let mut states = self.states.clone();
+        let mut states = self.states().clone();
         states.deleting.retain(|topic, _| !missing.contains_key(topic));
         merge(&mut states.initializing, missing);
-        self.put(cx, ShareSaved::States(Some(states)));
+        self.put_states(cx, states);
     }
 
     /// What was being made is there.
     pub(crate) fn end_states(&mut self, cx: &mut Cx) {
-        let mut states = self.states.clone();
+        let mut states = self.states().clone();
         let made = std::mem::take(&mut states.initializing);
         merge(&mut states.initialized, made);
-        self.put(cx, ShareSaved::States(Some(states)));
+        self.put_states(cx, states);
     }
 
     /// What was being made could not be made.
     pub(crate) fn abandon_states(&mut self, cx: &mut Cx) {
         let states = States {
             initializing: TopicStates::new(),
-            ..self.states.clone()
+            ..self.states().clone()
         };
-        self.put(cx, ShareSaved::States(Some(states)));
+        self.put_states(cx, states);
     }
 
     /// A member leaves.
@@ -148,19 +121,13 @@ impl Share {
             return Err(self.not_a_member(&beat.member));
         }
         self.remove(cx, &beat.member);
-        Ok(Beaten {
-            member: beat.member.clone(),
-            epoch: beat.epoch,
-            heartbeat_interval_ms: 0,
-            assignment: None,
-        })
+        Ok(Beaten::left(&beat.member, beat.epoch))
     }
 
     /// Takes a member out.
     pub(super) fn remove(&mut self, cx: &mut Cx, id: &str) {
         self.put_gone(cx, id);
-        let hash = self.topics_hash(cx.topics);
-        self.put_epoch(cx, hash);
+        self.put_epoch(cx);
     }
 }
 

@@ -1,8 +1,7 @@
 //! Share groups (KIP-932), whose members share the records of a partition.
 //!
-//! A change of members, subscriptions or topics bumps the *group epoch*; the assignor makes a *target assignment* for it,
-//! in which a partition may have several members; a member has its part with its next heartbeat, since nobody has to let
-//! go of anything first. Only partitions whose share state is *initialized* are assigned: see [`States`].
+//! They are modern groups in whose target assignment a partition may have several members; a member has its part with its
+//! next heartbeat, since nobody has to let go of anything first. Only partitions whose share state is *initialized* are assigned: see [`States`].
 
 mod beat;
 mod target;
@@ -11,11 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
-use super::hash::topics_hash;
-use super::records::{Saved, ShareSaved};
-use super::{Cx, Out, Partitions, TopicImage, Wake};
+use super::modern::{self, GroupType, Modern};
+use super::records::{ModernSaved, Saved};
+use super::{Cx, Kind, ModernRules, Partitions, Rules, TopicImage};
 
-pub(crate) use super::consumer::LEAVE_EPOCH;
 pub(crate) use beat::{Beat, merge};
 
 /// The protocol type of share groups.
@@ -40,30 +38,6 @@ pub(crate) struct Current {
     pub(crate) assigned: Partitions,
 }
 
-/// One member.
-#[derive(Debug, Clone)]
-pub(crate) struct Member {
-    pub(crate) metadata: MemberMetadata,
-    pub(crate) current: Current,
-    session_ms: Option<i64>,
-    /// The wake-up that was asked for.
-    armed_ms: Option<i64>,
-}
-
-impl Member {
-    fn fresh() -> Self {
-        Self {
-            metadata: MemberMetadata::default(),
-            current: Current {
-                previous_epoch: -1,
-                ..Current::default()
-            },
-            session_ms: None,
-            armed_ms: None,
-        }
-    }
-}
-
 /// Partitions of one topic that have, or are getting, a state.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct TopicState {
@@ -85,37 +59,91 @@ pub(crate) struct States {
     pub(crate) deleting: BTreeMap<Uuid, String>,
 }
 
+/// The type of share groups.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ShareType;
+
+/// One member.
+pub(crate) type Member = modern::Member<ShareType>;
 /// One share group.
-#[derive(Debug)]
-pub(crate) struct Share {
-    pub(crate) id: String,
-    pub(crate) epoch: i32,
-    /// Of the subscribed topics, as they were at this epoch.
-    pub(crate) hash: i64,
-    pub(crate) assignment_epoch: i32,
-    /// When the target assignment was made.
-    pub(crate) assigned_ms: i64,
-    pub(crate) members: BTreeMap<String, Member>,
-    pub(crate) target: BTreeMap<String, Partitions>,
-    pub(crate) states: States,
-    /// The hash of the subscribed topics at the last heartbeat: another now means that topics have changed.
-    seen_hash: Option<i64>,
+pub(crate) type Share = Modern<ShareType>;
+
+impl GroupType for ShareType {
+    const NAME: &'static str = "share";
+    const TITLE: &'static str = "Share";
+
+    type Metadata = MemberMetadata;
+    type Current = Current;
+    type Own = States;
+    type OwnSaved = Option<States>;
+
+    fn rules(rules: &Rules) -> &ModernRules {
+        &rules.share
+    }
+
+    fn silent() -> MemberMetadata {
+        MemberMetadata::default()
+    }
+
+    fn empty_handed(epoch: i32, previous_epoch: i32) -> Current {
+        Current {
+            epoch,
+            previous_epoch,
+            ..Current::default()
+        }
+    }
+
+    fn epoch(current: &Current) -> i32 {
+        current.epoch
+    }
+
+    fn session_timeout_ms(_: &MemberMetadata, rules: &Rules) -> i64 {
+        rules.share.session_timeout_ms
+    }
+
+    fn wanted<'a>(_: &'a States, metadata: &'a MemberMetadata) -> BTreeSet<&'a str> {
+        metadata.topics.iter().map(String::as_str).collect()
+    }
+
+    fn assign(group: &Share, cx: &Cx) -> BTreeMap<String, Partitions> {
+        group.assign(cx)
+    }
+
+    fn apply(states: &mut States, saved: &Option<States>) {
+        *states = saved.clone().unwrap_or_default();
+    }
+
+    fn tombstones(_: &States) -> Vec<Option<States>> {
+        vec![None]
+    }
+
+    fn saved(group: String, saved: ModernSaved<Self>) -> Saved {
+        Saved::Share { group, saved }
+    }
+
+    fn kind(group: Share) -> Kind {
+        Kind::Share(group)
+    }
+
+    fn of(kind: &Kind) -> Option<&Share> {
+        match kind {
+            Kind::Share(share) => Some(share),
+            Kind::Classic(_) | Kind::Consumer(_) => None,
+        }
+    }
+
+    fn of_mut(kind: &mut Kind) -> Option<&mut Share> {
+        match kind {
+            Kind::Share(share) => Some(share),
+            Kind::Classic(_) | Kind::Consumer(_) => None,
+        }
+    }
 }
 
 impl Share {
-    /// A group without members.
-    pub(crate) fn new(id: &str) -> Self {
-        Self {
-            id: id.to_owned(),
-            epoch: 1,
-            hash: 0,
-            assignment_epoch: 1,
-            assigned_ms: 0,
-            members: BTreeMap::new(),
-            target: BTreeMap::new(),
-            states: States::default(),
-            seen_hash: None,
-        }
+    /// The partitions for which there is a state of this group.
+    pub(crate) fn states(&self) -> &States {
+        &self.own
     }
 
     /// The name of its state that Kafka shows.
@@ -127,21 +155,6 @@ impl Share {
         }
     }
 
-    /// Every topic that somebody wants.
-    fn subscribed(&self) -> BTreeSet<&str> {
-        let topics = self.members.values().flat_map(|m| &m.metadata.topics);
-        topics.map(String::as_str).collect()
-    }
-
-    /// Does a member want this topic.
-    pub(crate) fn is_subscribed_to(&self, topic: &str) -> bool {
-        self.members.values().any(|m| m.metadata.topics.contains(topic))
-    }
-
-    fn topics_hash(&self, topics: &dyn TopicImage) -> i64 {
-        topics_hash(self.subscribed(), topics)
-    }
-
     /// Subscribed partitions that have no state yet.
     pub(crate) fn without_state(&self, topics: &dyn TopicImage) -> TopicStates {
         let mut missing = TopicStates::new();
@@ -149,7 +162,7 @@ impl Share {
             let Some((id, count)) = topics.by_name(name) else {
                 continue;
             };
-            let has = self.states.initialized.get(&id);
+            let has = self.states().initialized.get(&id);
             let partitions: BTreeSet<i32> = (0..count)
                 .filter(|index| !has.is_some_and(|state| state.partitions.contains(index)))
                 .collect();
@@ -168,159 +181,28 @@ impl Share {
         for (topic, indexes) in self.target.values().flatten() {
             assigned.entry(*topic).or_default().extend(indexes);
         }
-        self.states.initialized.iter().any(|(id, state)| {
+        self.states().initialized.iter().any(|(id, state)| {
             subscribed.contains(state.name.as_str()) && assigned.get(id) != Some(&state.partitions)
         })
     }
 
-    /// Changes the group by a record, and has the record saved.
-    pub(crate) fn put(&mut self, cx: &mut Cx, saved: ShareSaved) {
-        self.apply(&saved);
-        let group = self.id.clone();
-        cx.out.push(Out::Save(Saved::Share { group, saved }));
-    }
-
-    fn put_epoch(&mut self, cx: &mut Cx, hash: i64) {
-        let next = Some((self.epoch + 1, hash));
-        self.put(cx, ShareSaved::Epoch(next));
-    }
-
-    /// Forgets a member.
-    fn put_gone(&mut self, cx: &mut Cx, member: &str) {
-        for saved in member_tombstones(member) {
-            self.put(cx, saved);
-        }
-    }
-
-    /// Takes in what a record says.
-    pub(crate) fn apply(&mut self, saved: &ShareSaved) {
-        match saved {
-            ShareSaved::Epoch(Some((epoch, hash))) => (self.epoch, self.hash) = (*epoch, *hash),
-            ShareSaved::Epoch(None) => {}
-            ShareSaved::TargetEpoch(target) => {
-                (self.assignment_epoch, self.assigned_ms) = target.unwrap_or((-1, 0));
-            }
-            ShareSaved::Member {
-                member,
-                metadata: Some(metadata),
-            } => {
-                let known = self.members.entry(member.clone()).or_insert_with(Member::fresh);
-                known.metadata.clone_from(metadata);
-            }
-            ShareSaved::Member {
-                member,
-                metadata: None,
-            } => {
-                self.members.remove(member);
-            }
-            ShareSaved::Target {
-                member,
-                partitions: Some(partitions),
-            } => {
-                self.target.insert(member.clone(), partitions.clone());
-            }
-            ShareSaved::Target {
-                member,
-                partitions: None,
-            } => {
-                self.target.remove(member);
-            }
-            ShareSaved::Current {
-                member,
-                current: Some(current),
-            } => {
-                let known = self.members.entry(member.clone()).or_insert_with(Member::fresh);
-                known.current.clone_from(current);
-            }
-            ShareSaved::Current {
-                member,
-                current: None,
-            } => {
-                if let Some(known) = self.members.get_mut(member) {
-                    known.current = Current {
-                        epoch: LEAVE_EPOCH,
-                        previous_epoch: LEAVE_EPOCH,
-                        ..Current::default()
-                    };
-                }
-            }
-            ShareSaved::States(states) => self.states = states.clone().unwrap_or_default(),
-        }
-    }
-
-    /// The records that remove the group.
-    pub(crate) fn tombstones(&self) -> Vec<Saved> {
-        let each = |kind: usize| {
-            let members = self.members.keys();
-            members.map(move |member| member_tombstones(member).swap_remove(kind))
-        };
-        let mut gone: Vec<ShareSaved> = each(0).chain(each(1)).collect();
-        gone.push(ShareSaved::TargetEpoch(None));
-        gone.extend(each(2));
-        gone.push(ShareSaved::States(None));
-        gone.push(ShareSaved::Epoch(None));
-        let of_group = |saved| Saved::Share {
-            group: self.id.clone(),
-            saved,
-        };
-        gone.into_iter().map(of_group).collect()
+    /// Notes for which partitions there is a state.
+    pub(crate) fn put_states(&mut self, cx: &mut Cx, states: States) {
+        self.put(cx, ModernSaved::Own(Some(states)));
     }
 
     /// The log is read: members' sessions begin anew, and whatever was being made is made again.
     pub(crate) fn load(&mut self, cx: &mut Cx) {
-        self.states.initializing.clear();
-        let ids: Vec<String> = self.members.keys().cloned().collect();
-        for id in ids {
-            self.session(cx, &id);
-        }
-    }
-
-    /// A member's session begins anew.
-    fn session(&mut self, cx: &mut Cx, id: &str) {
-        let Some(member) = self.members.get_mut(id) else {
-            return;
-        };
-        let until_ms = cx.now_ms + cx.rules.share.session_timeout_ms;
-        member.session_ms = Some(until_ms);
-        if member.armed_ms.is_none_or(|armed| armed > until_ms) {
-            member.armed_ms = Some(until_ms);
-            cx.out.push(Out::Wake(until_ms, Wake::Member(id.to_owned())));
-        }
+        self.own.initializing.clear();
+        self.sessions(cx);
     }
 
     /// A member's session may be over.
     pub(crate) fn member_due(&mut self, cx: &mut Cx, id: &str) {
-        let Some(member) = self.members.get_mut(id) else {
-            return;
-        };
-        member.armed_ms = None;
-        match member.session_ms {
-            Some(until_ms) if until_ms > cx.now_ms => {
-                member.armed_ms = Some(until_ms);
-                cx.out.push(Out::Wake(until_ms, Wake::Member(id.to_owned())));
-            }
-            _ => self.remove(cx, id),
+        if self.is_overdue(cx, id) {
+            self.remove(cx, id);
         }
     }
-}
-
-/// The records that remove a member: what it has, what it is to have, what it said.
-fn member_tombstones(member: &str) -> Vec<ShareSaved> {
-    let member = member.to_owned();
-    vec![
-        ShareSaved::Current {
-            member: member.clone(),
-            current: None,
-        },
-        ShareSaved::Target {
-            member: member.clone(),
-            partitions: None,
-        },
-        ShareSaved::Member {
-            member,
-            metadata: None,
-        },
-    ]
 }
 
 #[cfg(test)]

@@ -7,29 +7,11 @@ use uuid::Uuid;
 use super::{Current, Partitions, Share};
 use crate::core::groups::Cx;
 use crate::core::groups::assignor::{self, simple};
-use crate::core::groups::records::ShareSaved;
 
 impl Share {
-    /// Makes a new target where the group has changed; not more often than `group.share.assignment.interval.ms`.
-    pub(super) fn update_target(&mut self, cx: &mut Cx) {
-        if self.assignment_epoch >= self.epoch {
-            return;
-        }
-        let interval_ms = cx.rules.share.assignment_interval_ms;
-        if self.assigned_ms != 0 && interval_ms != 0 && cx.now_ms < self.assigned_ms + interval_ms {
-            return;
-        }
-        let mut made = simple::assign(&self.specs(cx));
-        let ids: Vec<String> = self.members.keys().cloned().collect();
-        for id in ids {
-            let partitions = made.remove(&id).unwrap_or_default();
-            if self.target.get(&id) != Some(&partitions) {
-                let (member, partitions) = (id, Some(partitions));
-                self.put(cx, ShareSaved::Target { member, partitions });
-            }
-        }
-        let target = Some((self.epoch, cx.now_ms));
-        self.put(cx, ShareSaved::TargetEpoch(target));
+    /// What each member is to have.
+    pub(super) fn assign(&self, cx: &Cx) -> BTreeMap<String, Partitions> {
+        simple::assign(&self.specs(cx))
     }
 
     /// What the assignor gets to know of each member.
@@ -41,7 +23,7 @@ impl Share {
             let topics: BTreeMap<Uuid, _> = wanted
                 .filter_map(|name| {
                     let (topic, count) = cx.topics.by_name(name)?;
-                    let ready = self.states.initialized.get(&topic);
+                    let ready = self.states().initialized.get(&topic);
                     let ready = ready.into_iter().flat_map(|state| &state.partitions);
                     Some((topic, ready.copied().filter(|index| *index < count).collect()))
                 })
@@ -82,8 +64,7 @@ impl Share {
             assigned,
         };
         if next != *previous {
-            let (member, current) = (id.to_owned(), Some(next));
-            self.put(cx, ShareSaved::Current { member, current });
+            self.put_current(cx, id, next);
         }
     }
 }

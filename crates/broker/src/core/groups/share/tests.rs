@@ -2,7 +2,7 @@ use kafka_protocol::ResponseError;
 
 use super::*;
 use crate::core::Refusal;
-use crate::core::groups::consumer::Beaten;
+use crate::core::groups::modern::{Beaten, LEAVE_EPOCH};
 use crate::core::groups::testing::{Lab, parts, topic};
 use crate::core::groups::{CommitCheck, Committer, Kind};
 
@@ -152,7 +152,7 @@ fn what_is_saved_comes_back_as_it_was() {
     let (share, read) = (lab.share(), group.share().unwrap());
     assert_eq!((read.epoch, read.hash), (share.epoch, share.hash));
     assert_eq!(read.assignment_epoch, share.assignment_epoch);
-    assert_eq!((&read.target, &read.states), (&share.target, &share.states));
+    assert_eq!((&read.target, read.states()), (&share.target, share.states()));
     let member = |share: &Share| {
         let member = &share.members["a"];
         (member.metadata.clone(), member.current.clone())

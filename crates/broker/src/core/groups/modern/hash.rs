@@ -1,9 +1,9 @@
 //! The hash that tells a group whether its topics have changed.
 
-use super::TopicImage;
+use crate::core::groups::TopicImage;
 
 /// A hash of those of the topics that there are: their names, ids and numbers of partitions; 0 for none.
-pub(crate) fn topics_hash<'a>(names: impl IntoIterator<Item = &'a str>, topics: &dyn TopicImage) -> i64 {
+pub(super) fn topics_hash<'a>(names: impl IntoIterator<Item = &'a str>, topics: &dyn TopicImage) -> i64 {
     let mut hash = Fnv::default();
     let mut any = false;
     for name in names {
