@@ -21,7 +21,7 @@ use crate::core::produces::Pending;
 use crate::core::replication::Key;
 use crate::core::transactions::state::Producer;
 use crate::core::transactions::verify::{Ask, Client, Refused};
-use crate::core::{Caller, Core, Refusal};
+use crate::core::{Caller, Core, Refusal, throttles};
 use crate::log::{Append, BatchHeader, InvalidBatch, LogError, NO_KEY, ProduceRules, ValidBatch, validate};
 
 pub(crate) struct Api;
@@ -245,7 +245,7 @@ fn append_all(core: &mut Core, caller: &Caller, call: Call, refused: &Refused) -
                 .with_partition_responses(results),
         );
     }
-    let throttle_ms = core.count_produce(caller, call.bytes);
+    let throttle_ms = core.count_bytes(throttles::Kind::Produce, caller, call.bytes as usize);
     if call.acks == 0 {
         return Answer::Silent;
     }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::fetch_sessions::Session;
 use super::timers::Timer;
 use super::topics::{Partition, Replica};
-use super::{Caller, Node};
+use super::{Caller, Node, throttles};
 use crate::api::Response;
 use crate::log::{EpochEnd, LogSlice};
 
@@ -335,7 +335,7 @@ impl super::Core {
                 .iter()
                 .zip(&news)
                 .filter_map(|(part, news)| news.then_some(part));
-            let throttle_ms = self.count_fetch(caller, size(told));
+            let throttle_ms = self.count_bytes(throttles::Kind::Fetch, caller, size(told));
             if throttle_ms > 0 {
                 return FetchPlan {
                     session_id,

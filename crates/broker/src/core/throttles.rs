@@ -16,7 +16,7 @@ const MAX_MEASURED: usize = 10_000;
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Kind {
+pub(crate) enum Kind {
     Produce,
     Fetch,
     Mutations,
@@ -260,33 +260,18 @@ impl super::Core {
         }
     }
 
-    /// Counts a produce request of so many bytes against its client's quota; for how long the client has to wait, in milliseconds.
-    pub(crate) fn count_produce(&mut self, caller: &Caller, bytes: u32) -> i32 {
-        let Some((who, most)) = self.measured(Kind::Produce, caller) else {
+    /// Counts bytes produced, or those that a fetch would be answered, against their client's quota; for how long the
+    /// client has to wait, in milliseconds. A fetch that has to wait gets nothing, and nothing of it is counted.
+    pub(crate) fn count_bytes(&mut self, kind: Kind, caller: &Caller, bytes: usize) -> i32 {
+        let Some((who, most)) = self.measured(kind, caller) else {
             return 0;
         };
-        let (windows, now_ms) = (self.windows(Kind::Produce, caller.broker), self.now_ms);
-        let mut wait_ms = 0;
-        if let Meter::Rate(rate) = self.throttles.meter(&who, windows, now_ms) {
-            rate.record(f64::from(bytes), windows, now_ms);
-            wait_ms = rate.excess_ms(most, windows, now_ms);
-        }
-        self.mute(caller, wait_ms);
-        wait_ms as i32
-    }
-
-    /// Counts `bytes` that a fetch would be answered; where that is too much, for how long the client has to wait, in
-    /// milliseconds: it gets nothing then, and nothing is counted.
-    pub(crate) fn count_fetch(&mut self, caller: &Caller, bytes: usize) -> i32 {
-        let Some((who, most)) = self.measured(Kind::Fetch, caller) else {
-            return 0;
-        };
-        let (windows, now_ms) = (self.windows(Kind::Fetch, caller.broker), self.now_ms);
+        let (windows, now_ms) = (self.windows(kind, caller.broker), self.now_ms);
         let mut wait_ms = 0;
         if let Meter::Rate(rate) = self.throttles.meter(&who, windows, now_ms) {
             rate.record(bytes as f64, windows, now_ms);
             wait_ms = rate.excess_ms(most, windows, now_ms);
-            if wait_ms > 0 {
+            if wait_ms > 0 && kind == Kind::Fetch {
                 rate.record(-(bytes as f64), windows, now_ms);
             }
         }

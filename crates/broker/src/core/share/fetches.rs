@@ -12,7 +12,7 @@ use super::state::Key;
 use crate::api::Response;
 use crate::core::timers::Timer;
 use crate::core::transactions::acks::Appended;
-use crate::core::{Caller, Core, Node, RequestId};
+use crate::core::{Caller, Core, Node, RequestId, throttles};
 use crate::log::{BatchHeader, LogError, LogSlice, batch_records};
 
 /// So many batches of a partition are looked at for one fetch.
@@ -377,7 +377,7 @@ impl Core {
         let throttle_ms = if self.quotas.is_empty() {
             0
         } else {
-            self.count_fetch(caller, plan.bytes())
+            self.count_bytes(throttles::Kind::Fetch, caller, plan.bytes())
         };
         if throttle_ms > 0 {
             // As in Kafka, what was acquired stays so until its lock ends.
