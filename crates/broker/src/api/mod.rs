@@ -188,6 +188,8 @@ pub(crate) trait Handler {
     const ADVERTISED: bool = true;
     /// What the support table says beside it; empty for "as Kafka".
     const NOTE: &'static str = "";
+    /// Does the core keep something for the caller that goes when its connection is closed.
+    const BOUND: bool = false;
     /// The request's shape.
     const SHAPE: &'static [Field];
 
@@ -287,6 +289,8 @@ pub(crate) struct Api {
     /// Does `ApiVersions` tell of it.
     pub(crate) advertised: bool,
     pub(crate) note: &'static str,
+    /// Does the core keep something for the caller that goes when its connection is closed.
+    pub(crate) bound: bool,
     pub(crate) shape: &'static [Field],
     /// Version of the request's header.
     pub(crate) request_header: fn(i16) -> i16,
@@ -316,6 +320,7 @@ impl Api {
             max: H::VERSIONS.1,
             advertised: H::ADVERTISED,
             note: H::NOTE,
+            bound: H::BOUND,
             shape: H::SHAPE,
             request_header: <H::Wire as HeaderVersion>::header_version,
             response_header: <<H::Wire as Request>::Response as HeaderVersion>::header_version,

@@ -36,6 +36,8 @@ impl Handler for Api {
     type Wire = FetchWire;
     type Call = FetchWire;
     const VERSIONS: (i16, i16) = (1, 2);
+    /// What a member has acquired is released.
+    const BOUND: bool = true;
     const SHAPE: &'static [Field] = &[
         all(Text),
         all(Text),

@@ -59,13 +59,13 @@ pub(crate) async fn serve(
     shared: &Shared,
 ) -> Result<(), ConnectionError> {
     stream.set_nodelay(true)?;
-    let peer = Peer {
+    let mut peer = Peer {
         connection: shared.next_request.fetch_add(1, Ordering::Relaxed),
         host: format!("/{}", peer.ip()).into(),
+        is_bound: false,
     };
-    let mut shares = false;
-    let result = exchange(broker, &mut stream, &peer, shared, &mut shares).await;
-    if shares {
+    let result = exchange(broker, &mut stream, &mut peer, shared).await;
+    if peer.is_bound {
         // Nobody is left to tell where the cluster ends.
         let connection = peer.connection;
         let _ = shared.owner.tell(Event::Closed { connection }).await;
@@ -73,13 +73,12 @@ pub(crate) async fn serve(
     result
 }
 
-/// Answers frames until one side ends it; notes in `shares` whether a share session may be open.
+/// Answers frames until one side ends it.
 async fn exchange(
     broker: i32,
     stream: &mut TcpStream,
-    peer: &Peer,
+    peer: &mut Peer,
     shared: &Shared,
-    shares: &mut bool,
 ) -> Result<(), ConnectionError> {
     let mut buf = BytesMut::new();
     let mut held = Held::default();
@@ -89,7 +88,6 @@ async fn exchange(
             Ok(None) => break Ok(()),
             Err(error) => break Err(error),
         };
-        *shares |= frame.starts_with(&SHARE_FETCH);
         let mut answering = std::pin::pin!(answer(broker, peer, frame, shared));
         let answered = tokio::select! {
             biased;
@@ -141,10 +139,9 @@ struct Peer {
     connection: u64,
     /// Its address, as Kafka shows it.
     host: Arc<str>,
+    /// Has it sent a request of those that are [bound to a connection](Api::bound).
+    is_bound: bool,
 }
-
-/// How a `ShareFetch` begins: what a member has read belongs to its connection.
-const SHARE_FETCH: [u8; 2] = (ApiKey::ShareFetch as i16).to_be_bytes();
 
 /// The next frame, none where the peer has closed the connection. Answers that are held go out before it waits.
 async fn next_frame(
@@ -209,7 +206,7 @@ pub(crate) fn open_request(frame: &mut Bytes) -> Result<Opened, ConnectionError>
 /// back after it.
 async fn answer(
     broker: i32,
-    peer: &Peer,
+    peer: &mut Peer,
     mut frame: Bytes,
     shared: &Shared,
 ) -> Result<(Option<Outgoing>, i64), ConnectionError> {
@@ -245,6 +242,7 @@ async fn answer(
         client_id: header.client_id.as_deref().unwrap_or_default().into(),
         host: peer.host.clone(),
     };
+    peer.is_bound |= api.bound;
     let request = caller.request;
     let asked = shared.owner.ask(request, Event::Request { caller, api, body });
     let answered = asked.await.map_err(|Gone| ConnectionError::Ending)?;
