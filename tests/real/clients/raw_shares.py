@@ -81,10 +81,10 @@ class Shares(Case):
 class Member:
     """A member of a share group, on a connection of its own."""
 
-    def __init__(self, f, group, member="m", names=None):
+    def __init__(self, f, group, member="m", names=None, at=None):
         self.f, self.group, self.id, self.names = f, group, member, names
         self.epoch, self.session, self.owned = 0, 0, {}
-        self.c = Connection(f.bootstrap, "m")
+        self.c = Connection(at or f.bootstrap, "m")
         self.c.socket.settimeout(60)
 
     def ask(self, **changed):

@@ -18,6 +18,7 @@ from confluent_kafka import (Consumer, ConsumerGroupTopicPartitions, ElectionTyp
 from confluent_kafka.admin import AdminClient, NewTopic
 
 import three_failures
+import three_shares
 from facts import DEADLINE_S, Facts, until
 from jvm import Tools
 
@@ -237,7 +238,7 @@ def groups(f):
     f.ask("its offsets, later", lambda: committed(group))
 
 
-PARTS = (placement, stops, elections, moves, groups, *three_failures.PARTS)
+PARTS = (placement, stops, elections, moves, groups, *three_failures.PARTS, *three_shares.PARTS)
 
 if __name__ == "__main__":
     facts = Three()

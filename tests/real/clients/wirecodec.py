@@ -249,10 +249,10 @@ family("Commit", 8, {8: True, 9: True}, ["group:s generation:i32 member:s instan
 
 
 class Connection:
-    """One connection; an answer is a dict of the response's fields."""
+    """One connection, to the first of the addresses; an answer is a dict of the response's fields."""
 
     def __init__(self, bootstrap, client_id="wire"):
-        host, port = bootstrap.rsplit(":", 1)
+        host, port = bootstrap.split(",")[0].rsplit(":", 1)
         self.socket = socket.create_connection((host, int(port)), timeout=10)
         self.client_id, self.correlation = client_id, 0
 

@@ -16,12 +16,11 @@ use crate::api::shape::{
 use crate::api::{Answer, Aside, Handler, Response};
 use crate::core::groups::TopicImage;
 use crate::core::share::offsets::NewOffset;
+use crate::core::topics::NOT_HOSTED;
 use crate::core::{Caller, Core, Refusal};
 
 /// What Kafka says where no group is named.
 pub(super) const NO_GROUP: &str = "The group id is invalid.";
-/// What Kafka says of a topic or a partition that there is not.
-pub(super) const UNKNOWN: &str = "This server does not host this topic-partition.";
 
 pub(crate) struct Api;
 
@@ -95,7 +94,7 @@ fn answer(index: i32, is_known: bool) -> AlterShareGroupOffsetsResponsePartition
     }
     answer
         .with_error_code(ResponseError::UnknownTopicOrPartition.code())
-        .with_error_message(Some(StrBytes::from_static_str(UNKNOWN)))
+        .with_error_message(Some(StrBytes::from_static_str(NOT_HOSTED)))
 }
 
 fn refuse(refusal: Refusal) -> AlterShareGroupOffsetsResponse {

@@ -6,7 +6,7 @@ use kafka_protocol::messages::{DeleteShareGroupOffsetsRequest, DeleteShareGroupO
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
-use crate::api::alter_share_group_offsets::{NO_GROUP, UNKNOWN};
+use crate::api::alter_share_group_offsets::NO_GROUP;
 use crate::api::shape::{
     Field,
     Kind::{Structs, Text},
@@ -14,6 +14,7 @@ use crate::api::shape::{
 };
 use crate::api::{Answer, Aside, Handler, Response};
 use crate::core::groups::TopicImage;
+use crate::core::topics::NOT_HOSTED;
 use crate::core::{Caller, Core, Refusal};
 
 pub(crate) struct Api;
@@ -48,7 +49,7 @@ impl Handler for Api {
                     let why = match id {
                         Some(id) if forgotten.contains(&id) => return answer.with_topic_id(id),
                         Some(_) => "There is no offset information to delete.",
-                        None => UNKNOWN,
+                        None => NOT_HOSTED,
                     };
                     answer
                         .with_error_code(ResponseError::UnknownTopicOrPartition.code())

@@ -15,6 +15,7 @@ use crate::api::shape::{
 };
 use crate::api::{Answer, Aside, Handler};
 use crate::core::throttles::Mutations;
+use crate::core::topics::NOT_HOSTED;
 use crate::core::{Caller, Core, Refusal};
 
 pub(crate) struct Api;
@@ -102,10 +103,7 @@ fn delete(
             core.count_mutations(mutations, partitions)?;
             core.delete_topic(id).map(|()| id)
         }
-        None if by_name => Err(Refusal::new(
-            ResponseError::UnknownTopicOrPartition,
-            "This server does not host this topic-partition.",
-        )),
+        None if by_name => Err(Refusal::new(ResponseError::UnknownTopicOrPartition, NOT_HOSTED)),
         None => Err(Refusal::new(
             ResponseError::UnknownTopicId,
             "This server does not host this topic ID.",

@@ -14,7 +14,7 @@ use crate::api::shape::{
 };
 use crate::api::{Answer, Aside, Handler};
 use crate::core::ports::ActiveProducer;
-use crate::core::topics::check_name;
+use crate::core::topics::{NOT_HOSTED, check_name};
 use crate::core::{Caller, Core, Refusal};
 
 pub(crate) struct Api;
@@ -59,10 +59,7 @@ impl Handler for Api {
 fn check_topic(core: &Core, topic: &str) -> Result<(), Refusal> {
     check_name(topic)?;
     if core.topics.get(topic).is_none() {
-        return Err(Refusal::new(
-            ResponseError::UnknownTopicOrPartition,
-            "This server does not host this topic-partition.",
-        ));
+        return Err(Refusal::new(ResponseError::UnknownTopicOrPartition, NOT_HOSTED));
     }
     Ok(())
 }

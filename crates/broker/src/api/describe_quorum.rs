@@ -14,7 +14,7 @@ use crate::api::shape::{
     all,
 };
 use crate::api::{Answer, Aside, Handler};
-use crate::core::topics::METADATA_TOPIC;
+use crate::core::topics::{METADATA_TOPIC, NOT_HOSTED};
 use crate::core::{Caller, Core};
 
 pub(crate) struct Api;
@@ -40,9 +40,7 @@ impl Handler for Api {
                     journal(core, caller.version, data)
                 } else {
                     data.with_error_code(ResponseError::UnknownTopicOrPartition.code())
-                        .with_error_message(Some(StrBytes::from_static_str(
-                            "This server does not host this topic-partition.",
-                        )))
+                        .with_error_message(Some(StrBytes::from_static_str(NOT_HOSTED)))
                 }
             });
             let partitions = partitions.collect();

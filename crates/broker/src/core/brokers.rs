@@ -120,6 +120,7 @@ impl super::Core {
     }
 
     fn stop_broker(&mut self, id: i32) -> Result<(), Refusal> {
+        self.end_share_sessions_of(id);
         self.settle();
         self.fence(id)?;
         self.settle();

@@ -18,6 +18,9 @@ pub(crate) const OFFSETS_TOPIC: &str = "__consumer_offsets";
 pub(crate) const TRANSACTIONS_TOPIC: &str = "__transaction_state";
 /// The topic of share groups' states.
 pub(crate) const SHARE_STATE_TOPIC: &str = "__share_group_state";
+
+/// What Kafka says of a topic or a partition that there is not, or that a broker does not have.
+pub(crate) const NOT_HOSTED: &str = "This server does not host this topic-partition.";
 /// Kafka's metadata log; nobody may make it.
 pub(crate) const METADATA_TOPIC: &str = "__cluster_metadata";
 /// More partitions in one topic than this are refused; the cluster lives in one process.

@@ -9,7 +9,7 @@ use super::sessions::SessionKey;
 use super::state::Key;
 use crate::core::group_configs::group_value;
 use crate::core::timers::Timer;
-use crate::core::topics::Replica;
+use crate::core::topics::{NOT_HOSTED, Replica};
 use crate::core::transactions::acks::Appended;
 use crate::core::{Core, Refusal};
 use crate::log::TimestampQuery;
@@ -137,7 +137,7 @@ impl Core {
         };
         let known = self.shares.partitions.get_mut(key);
         let Some(partition) = known.filter(|known| known.leader.0 == broker) else {
-            return Err(ResponseError::UnknownTopicOrPartition.into());
+            return Err(Refusal::new(ResponseError::UnknownTopicOrPartition, NOT_HOSTED));
         };
         let before = partition.clone();
         let done = partition.acknowledge(member, acks, &rules);
@@ -174,6 +174,13 @@ impl Core {
             if partition.release(member, max_deliveries) {
                 self.note_share(&key);
             }
+        }
+    }
+
+    /// A broker stops in an orderly way: its sessions end while it still leads.
+    pub(crate) fn end_share_sessions_of(&mut self, broker: i32) {
+        for session in self.shares.sessions.of_broker(broker) {
+            self.end_share_session(&session);
         }
     }
 

@@ -122,6 +122,12 @@ impl Sessions {
         own.map(|(key, _)| key.clone()).collect()
     }
 
+    /// The sessions with a broker.
+    pub(crate) fn of_broker(&self, broker: i32) -> Vec<SessionKey> {
+        let own = self.by_key.keys().filter(|(at, ..)| *at == broker);
+        own.cloned().collect()
+    }
+
     /// Has a group a session with a broker.
     pub(crate) fn has_group(&self, broker: i32, group: &str) -> bool {
         self.by_key.keys().any(|(at, of, _)| *at == broker && of == group)

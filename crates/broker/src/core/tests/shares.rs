@@ -342,18 +342,22 @@ fn a_session_has_epochs_and_ends_with_its_connection() {
 
 #[test]
 fn another_leader_goes_on_where_the_group_was() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut lab = lab(&folder);
-    produce_some(&mut lab, &["1", "2", "3"]);
-    let mut a = Reader::new("a");
-    assert_eq!(a.read(&mut lab), Ok(vec![(0, 2, 1)]));
-    assert_eq!(acknowledge(&mut lab, &mut a, 1, 1, &[1]), 0);
-    let first = lab.partition(TOPIC).leader;
-    lab.command(first, Command::Stop);
-    assert_ne!(lab.partition(TOPIC).leader, first);
-    assert_eq!(a.read(&mut lab), Err(ResponseError::ShareSessionNotFound.code()));
-    let mut a = Reader::new("a");
-    assert_eq!(a.read(&mut lab), Ok(vec![(0, 0, 1), (2, 2, 1)]));
+    // A broker that stops gives back what its members have; of one that dies nobody knows that they had it.
+    for (how, delivery) in [(Command::Stop, 2), (Command::Kill, 1)] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut lab = lab(&folder);
+        produce_some(&mut lab, &["1", "2", "3"]);
+        let mut a = Reader::new("a");
+        assert_eq!(a.read(&mut lab), Ok(vec![(0, 2, 1)]));
+        assert_eq!(acknowledge(&mut lab, &mut a, 1, 1, &[1]), 0);
+        let first = lab.partition(TOPIC).leader;
+        lab.command(first, how);
+        lab.pass(10_000);
+        assert_ne!(lab.partition(TOPIC).leader, first);
+        assert_eq!(a.read(&mut lab), Err(ResponseError::ShareSessionNotFound.code()));
+        let mut a = Reader::new("a");
+        assert_eq!(a.read(&mut lab), Ok(vec![(0, 0, delivery), (2, 2, delivery)]));
+    }
 }
 
 #[test]

@@ -142,9 +142,8 @@ impl SharePartition {
         }
         self.archive_stale(how.fetch_offset, head.first);
         let base = match self.batches.range(..=head.first).next_back() {
-            None => head.first.max(self.start),
             Some((_, batch)) if batch.last >= head.first => batch.first,
-            Some(_) => head.first,
+            _ => head.first,
         };
         let keys: Vec<i64> = self
             .batches

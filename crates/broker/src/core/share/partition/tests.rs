@@ -284,6 +284,20 @@ fn what_the_log_no_longer_has_is_passed_over() {
 }
 
 #[test]
+fn what_is_done_does_not_come_back_when_the_start_is_amid_a_batch_of_the_log() {
+    let mut p = partition();
+    let log = [(0, 5)];
+    fetch(&mut p, &how("a", 100), &log);
+    say(&mut p, "a", 0, 2, &[1]).unwrap();
+    let state = p.save(&fresh(), 7);
+    let mut next = SharePartition::load((2, 1), &state, state.start_offset);
+    assert_eq!(fetch(&mut next, &how("b", 100), &log), [(3, 5, 1)]);
+    say(&mut next, "b", 3, 3, &[1]).unwrap();
+    say(&mut next, "b", 4, 5, &[2]).unwrap();
+    assert_eq!(fetch(&mut next, &how("b", 100), &log), [(4, 5, 2)]);
+}
+
+#[test]
 fn aborted_records_are_given_to_nobody() {
     let mut p = partition();
     let acquired = p.acquire(&how("a", 100), &heads(&[(0, 2), (3, 5), (6, 8)]));
