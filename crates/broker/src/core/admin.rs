@@ -131,29 +131,6 @@ impl super::Core {
         self.create_topic(name, partitions, configs)
     }
 
-    /// Makes the topic of committed offsets on first use, as Kafka does.
-    pub(crate) fn ensure_offsets_topic(&mut self) -> Result<(), Refusal> {
-        if self.topics.get(OFFSETS_TOPIC).is_some() {
-            return Ok(());
-        }
-        let broker = self.first_broker();
-        let count = self.configs.number(broker, "offsets.topic.num.partitions") as i32;
-        let factor = self.configs.number(broker, "offsets.topic.replication.factor") as i16;
-        let partitions = self.place(count, factor)?;
-        let configs = Overrides::from([
-            ("cleanup.policy".to_owned(), "compact".to_owned()),
-            ("compression.type".to_owned(), "producer".to_owned()),
-            (
-                "segment.bytes".to_owned(),
-                self.configs
-                    .broker_value(broker, "offsets.topic.segment.bytes")
-                    .unwrap_or_default(),
-            ),
-        ]);
-        self.create_topic(OFFSETS_TOPIC, partitions, configs)?;
-        Ok(())
-    }
-
     /// Puts a topic into the state and opens its logs.
     fn install_topic(
         &mut self,

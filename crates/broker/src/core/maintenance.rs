@@ -35,12 +35,7 @@ impl super::Core {
     pub(super) fn clean_logs(&mut self) {
         if self.configs.switch(self.first_broker(), "log.cleaner.enable") {
             let now_ms = self.now_ms;
-            for replica in self
-                .topics
-                .iter_mut()
-                .flat_map(|topic| &mut topic.partitions)
-                .flat_map(|partition| partition.logs.values_mut())
-            {
+            for replica in self.topics.replicas_mut() {
                 if let Err(error) = replica.log.compact(now_ms, replica.high_watermark) {
                     tracing::warn!(%error, "a log could not be compacted");
                 }
@@ -64,12 +59,7 @@ impl super::Core {
     /// Flushes what has waited long enough, then again later, as long as a topic wants it.
     pub(super) fn flush_logs(&mut self) {
         let now_ms = self.now_ms;
-        for replica in self
-            .topics
-            .iter_mut()
-            .flat_map(|topic| &mut topic.partitions)
-            .flat_map(|partition| partition.logs.values_mut())
-        {
+        for replica in self.topics.replicas_mut() {
             if let Err(error) = replica.log.flush_if_due(now_ms) {
                 tracing::warn!(%error, "a log could not be flushed");
             }

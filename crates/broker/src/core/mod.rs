@@ -20,6 +20,7 @@ pub(crate) mod fetches;
 pub(crate) mod group_configs;
 mod group_log;
 pub(crate) mod groups;
+mod internal_topics;
 pub(crate) mod journal;
 pub(crate) mod loggers;
 mod maintenance;
@@ -388,11 +389,9 @@ impl Core {
     /// Retention and expiry, then again later.
     pub(crate) fn housekeeping(&mut self) {
         let now_ms = self.now_ms;
-        for partition in self.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
-            for replica in partition.logs.values_mut() {
-                if let Err(error) = replica.log.enforce_retention(now_ms, replica.high_watermark) {
-                    tracing::warn!(%error, "retention failed");
-                }
+        for replica in self.topics.replicas_mut() {
+            if let Err(error) = replica.log.enforce_retention(now_ms, replica.high_watermark) {
+                tracing::warn!(%error, "retention failed");
             }
         }
         self.expire_offsets();

@@ -162,6 +162,12 @@ impl Topics {
         self.by_name.values_mut()
     }
 
+    /// Every replica of every partition, to change.
+    pub(crate) fn replicas_mut(&mut self) -> impl Iterator<Item = &mut Replica> {
+        let partitions = self.iter_mut().flat_map(|topic| &mut topic.partitions);
+        partitions.flat_map(|partition| partition.logs.values_mut())
+    }
+
     /// Adds a topic.
     pub(crate) fn insert(&mut self, topic: Topic) {
         self.names.insert(topic.id, topic.name.clone());

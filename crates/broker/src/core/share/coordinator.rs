@@ -116,34 +116,6 @@ impl Core {
         Ok(appended)
     }
 
-    /// Makes the topic of share states on first use, as Kafka does.
-    pub(crate) fn ensure_share_topic(&mut self) -> Result<(), Refusal> {
-        if self.topics.get(SHARE_STATE_TOPIC).is_some() {
-            return Ok(());
-        }
-        let broker = self.first_broker();
-        let number = |key: &str| self.configs.number(broker, key);
-        let count = number("share.coordinator.state.topic.num.partitions") as i32;
-        let factor = number("share.coordinator.state.topic.replication.factor") as i16;
-        let set = [
-            ("cleanup.policy", "delete".to_owned()),
-            ("compression.type", "producer".to_owned()),
-            ("retention.ms", "-1".to_owned()),
-            (
-                "min.insync.replicas",
-                number("share.coordinator.state.topic.min.isr").to_string(),
-            ),
-            (
-                "segment.bytes",
-                number("share.coordinator.state.topic.segment.bytes").to_string(),
-            ),
-        ];
-        let configs = set.map(|(key, value)| (key.to_owned(), value));
-        let partitions = self.place(count, factor)?;
-        self.create_topic(SHARE_STATE_TOPIC, partitions, configs.into())?;
-        Ok(())
-    }
-
     /// A group's states are removed with it.
     ///
     /// # Errors

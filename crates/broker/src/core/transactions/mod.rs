@@ -22,7 +22,7 @@ use kafka_protocol::ResponseError;
 use super::offsets::partition_for;
 use super::ports::read_all;
 use super::topics::TRANSACTIONS_TOPIC;
-use super::{Core, Refusal};
+use super::Core;
 use crate::log::{BatchOptions, LogError, NewRecord, batch_records, batches, build_batch};
 use acks::{Acks, Appended, leader_of};
 use offsets::PendingOffsets;
@@ -277,34 +277,6 @@ impl Core {
         }
         let current = entry.current.clone();
         current.end(producer, outcome, version, now_ms, &mut || self.new_producer_id())
-    }
-
-    /// Makes the topic of transactions on first use, as Kafka does.
-    pub(crate) fn ensure_transactions_topic(&mut self) -> Result<(), Refusal> {
-        if self.topics.get(TRANSACTIONS_TOPIC).is_some() {
-            return Ok(());
-        }
-        let broker = self.first_broker();
-        let number = |key: &str| self.configs.number(broker, key);
-        let count = number("transaction.state.log.num.partitions") as i32;
-        let factor = number("transaction.state.log.replication.factor") as i16;
-        let set = [
-            ("cleanup.policy", "compact".to_owned()),
-            ("compression.type", "uncompressed".to_owned()),
-            ("unclean.leader.election.enable", "false".to_owned()),
-            (
-                "min.insync.replicas",
-                number("transaction.state.log.min.isr").to_string(),
-            ),
-            (
-                "segment.bytes",
-                number("transaction.state.log.segment.bytes").to_string(),
-            ),
-        ];
-        let configs = set.map(|(key, value)| (key.to_owned(), value));
-        let partitions = self.place(count, factor)?;
-        self.create_topic(TRANSACTIONS_TOPIC, partitions, configs.into())?;
-        Ok(())
     }
 
     fn insert_transaction(&mut self, id: &str, current: Transaction) {
