@@ -263,25 +263,28 @@ fn encode(api: &Api, version: i16, correlation: i32, response: Response) -> Resu
                 message.write(out.own_mut(), version)
             })
         }
-        Response::Fetch(plan) => {
-            let mut stretches = Stretches::default();
-            let response = api::fetch::respond(plan, &mut stretches);
-            framed(Outgoing::new(stretches, 4096), header, correlation, |out| {
-                response
-                    .encode(out, version)
-                    .map_err(|error| Unwritable(error.to_string()))
-            })
-        }
-        Response::ShareFetch(plan) => {
-            let mut stretches = Stretches::default();
-            let response = api::share_fetch::respond(plan, &mut stretches);
-            framed(Outgoing::new(stretches, 4096), header, correlation, |out| {
-                response
-                    .encode(out, version)
-                    .map_err(|error| Unwritable(error.to_string()))
-            })
-        }
+        Response::Fetch(plan) => with_records(header, correlation, version, |stretches| {
+            api::fetch::respond(plan, stretches)
+        }),
+        Response::ShareFetch(plan) => with_records(header, correlation, version, |stretches| {
+            api::share_fetch::respond(plan, stretches)
+        }),
     }
+}
+
+/// A response whose records are stretches of the logs' files.
+fn with_records<M: Encodable>(
+    header: i16,
+    correlation: i32,
+    version: i16,
+    respond: impl FnOnce(&mut Stretches) -> M,
+) -> Result<Outgoing, Unwritable> {
+    let mut stretches = Stretches::default();
+    let response = respond(&mut stretches);
+    framed(Outgoing::new(stretches, 4096), header, correlation, |out| {
+        let encoded = response.encode(out, version);
+        encoded.map_err(|error| Unwritable(error.to_string()))
+    })
 }
 
 /// A response with its length and header before it.

@@ -19,10 +19,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kafka_protocol::ResponseError;
 
+use super::Core;
 use super::offsets::partition_for;
 use super::ports::read_all;
 use super::topics::TRANSACTIONS_TOPIC;
-use super::Core;
 use crate::log::{BatchOptions, LogError, NewRecord, batch_records, batches, build_batch};
 use acks::{Acks, Appended, leader_of};
 use offsets::PendingOffsets;
