@@ -24,6 +24,7 @@ const TOPICS: &[&str] = &[
     "no/name",
 ];
 const GROUPS: &[&str] = &["group", "other", ""];
+const SHARE_GROUPS: &[&str] = &["share", "share", "share", "other", "group", ""];
 const TRANSACTIONS: &[&str] = &["txn", "other", ""];
 const TEXTS: &[&str] = &[
     "",
@@ -62,6 +63,9 @@ const VALUES: &[&str] = &[
     "1:1,2:2",
     "*",
     "INFO",
+    "earliest",
+    "read_committed",
+    "15000",
 ];
 const PATTERNS: &[&str] = &[".*", "r.*", "(rides|fares)", "[", "", "(a{1000}){1000}"];
 const GROUP_CONFIGS: &[&str] = &[
@@ -71,6 +75,10 @@ const GROUP_CONFIGS: &[&str] = &[
     "metrics",
     "match",
     "kafka.server",
+    "share.auto.offset.reset",
+    "share.isolation.level",
+    "share.record.lock.duration.ms",
+    "share.delivery.count.limit",
 ];
 
 /// A frame without its length.
@@ -258,7 +266,9 @@ impl Writer<'_, '_, '_> {
             Role::Flag => one_of(&[0, 0, 1, 2, 3]),
             Role::Session => i64::from(self.known.session(at)),
             Role::SessionEpoch => i64::from(self.known.session_epoch(at)),
-            Role::ShareEpoch => one_of(&[0, 1, 2, 3, 1, 2, -1]),
+            Role::ShareEpoch => i64::from(self.known.share_epoch(at)),
+            Role::AcquiredFirst => self.known.acquired_first(at),
+            Role::AcquiredLast => self.known.acquired_last(at),
             Role::Word => one_of(&[1, 2, 3, 0, 4, 5]),
             Role::Absent => -1,
             Role::Zero => 0,
@@ -284,6 +294,8 @@ impl Writer<'_, '_, '_> {
         let text = match role {
             Role::Topic => one_of(TOPICS),
             Role::Group => one_of(GROUPS),
+            Role::ShareGroup => one_of(SHARE_GROUPS),
+            Role::ShareMember => self.known.share_member(at),
             Role::Coordinated => one_of(&["group", "txn", "other"]),
             Role::Transaction if self.roles.get(1) == Some(&Role::Acks) => {
                 // Batches belong to a transaction, or not.
@@ -301,7 +313,7 @@ impl Writer<'_, '_, '_> {
             },
             Role::Pattern if at.is_multiple_of(3) => return None,
             Role::Pattern => one_of(PATTERNS),
-            Role::Resource => one_of(&["rides", "fares", "group", "1", "2", "", "metrics"]),
+            Role::Resource => one_of(&["rides", "fares", "group", "1", "2", "", "metrics", "share"]),
             Role::Config => self.config(),
             Role::Value => one_of(VALUES),
             _ => one_of(TEXTS),

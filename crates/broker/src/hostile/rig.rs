@@ -12,6 +12,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::Encodable;
 use uuid::Uuid;
 
+use crate::api::share_wire::FetchedWire;
 use crate::api::{self, Api, Aside, Response};
 use crate::core::brokers::Command;
 use crate::core::configs;
@@ -52,6 +53,14 @@ pub(super) struct Known {
     sessions: Vec<(i32, i32)>,
     /// The session that the request at hand has named.
     session: Option<(i32, i32)>,
+    /// The next epoch of each share member's session.
+    share_epochs: HashMap<String, i32>,
+    /// The share member that the request at hand has named.
+    share_member: String,
+    /// First and last of records that were acquired.
+    acquired: Vec<(i64, i64)>,
+    /// Those that the request at hand speaks of.
+    spoken_of: (i64, i64),
     sequences: HashMap<i64, i32>,
     configs: Vec<&'static str>,
 }
@@ -110,6 +119,43 @@ impl Known {
         }
     }
 
+    /// A member of a share group.
+    pub(super) fn share_member(&mut self, at: usize) -> String {
+        let own = ["m1", "m2", "m3"].get(at % 4).map(|name| (*name).to_owned());
+        self.share_member = own.unwrap_or_else(|| self.member(at));
+        self.share_member.clone()
+    }
+
+    /// The epoch that the member's session wants to see, or another.
+    pub(super) fn share_epoch(&mut self, at: usize) -> i32 {
+        let next = self.share_epochs.entry(self.share_member.clone()).or_insert(0);
+        let epoch = match at % 8 {
+            0 => 0,
+            1 => -1,
+            2 => *next + 5,
+            _ => *next,
+        };
+        if epoch <= *next {
+            *next = epoch + 1;
+        }
+        epoch
+    }
+
+    /// Where records begin that were acquired.
+    pub(super) fn acquired_first(&mut self, at: usize) -> i64 {
+        let first = (at % 8) as i64;
+        self.spoken_of = latest(&self.acquired, at / 2)
+            .filter(|_| at.is_multiple_of(2))
+            .unwrap_or((first, first + 2));
+        self.spoken_of.0
+    }
+
+    /// Where they end, or where one of them does.
+    pub(super) fn acquired_last(&self, at: usize) -> i64 {
+        let (first, last) = self.spoken_of;
+        if at % 4 == 3 { first } else { last }
+    }
+
     pub(super) fn producer(&self, at: usize) -> (i64, i16) {
         latest(&self.producers, at).unwrap_or((-1, -1))
     }
@@ -140,6 +186,11 @@ impl Known {
             self.learn_session(answer.error_code, answer.session_id);
         } else if let Some(answer) = answer.downcast_ref::<JoinGroupResponse>() {
             self.learn_member(&answer.member_id, answer.generation_id);
+        } else if let Some(FetchedWire(answer)) = answer.downcast_ref::<FetchedWire>() {
+            let partitions = answer.responses.iter().flat_map(|topic| &topic.partitions);
+            for acquired in partitions.flat_map(|partition| &partition.acquired_records) {
+                remember(&mut self.acquired, (acquired.first_offset, acquired.last_offset));
+            }
         } else if let Some(answer) = answer.downcast_ref::<ShareGroupHeartbeatResponse>() {
             let member = answer.member_id.as_deref().unwrap_or_default();
             self.learn_member(member, answer.member_epoch);

@@ -48,17 +48,24 @@ pub(super) enum Role {
     Flag,
     Zero,
     Absent,
-    /// The epoch of a share session.
+    /// A group whose members share records.
+    ShareGroup,
+    /// One of its members: they name themselves.
+    ShareMember,
+    /// The epoch of a share session, mostly the one that is next.
     ShareEpoch,
+    /// The first record of some that were acquired, and the last one of them.
+    AcquiredFirst,
+    AcquiredLast,
     /// What is said of a record that was read.
     Word,
 }
 
 use Role::{
-    Absent, Acks, Any, Assignor, Batch, Broker, Config, Consumer, Coordinated, Count, Flag, Generation,
-    Group, Instance, LeaderEpoch, Member, Offset, Partition, Pattern, ProducerEpoch, ProducerId, Protocol,
-    ProtocolType, Replication, Resource, ResourceType, Session, SessionEpoch, ShareEpoch, Size, Topic,
-    TopicId, Transaction, Value, Wait, Word, Zero,
+    Absent, Acks, AcquiredFirst, AcquiredLast, Any, Assignor, Batch, Broker, Config, Consumer, Coordinated,
+    Count, Flag, Generation, Group, Instance, LeaderEpoch, Member, Offset, Partition, Pattern, ProducerEpoch,
+    ProducerId, Protocol, ProtocolType, Replication, Resource, ResourceType, Session, SessionEpoch,
+    ShareEpoch, ShareGroup, ShareMember, Size, Topic, TopicId, Transaction, Value, Wait, Word, Zero,
 };
 
 /// The roles of a key's fields, in the order of its shape, those of all versions included; empty for "nothing in
@@ -132,7 +139,8 @@ pub(super) fn of(key: i16) -> &'static [Role] {
             Member,
             Consumer,
         ],
-        ApiKey::DescribeGroups | ApiKey::ConsumerGroupDescribe | ApiKey::ShareGroupDescribe => &[Group, Flag],
+        ApiKey::DescribeGroups | ApiKey::ConsumerGroupDescribe => &[Group, Flag],
+        ApiKey::ShareGroupDescribe => &[ShareGroup, Flag],
         ApiKey::CreateTopics => &[
             Topic,
             Count,
@@ -187,22 +195,46 @@ pub(super) fn of(key: i16) -> &'static [Role] {
         ApiKey::ElectLeaders => &[Flag, Topic, Partition, Wait],
         ApiKey::AlterPartitionReassignments => &[Wait, Flag, Topic, Partition, Broker],
         ApiKey::ListPartitionReassignments => &[Wait, Topic, Partition],
-        ApiKey::OffsetDelete | ApiKey::DescribeShareGroupOffsets => &[Group, Topic, Partition],
+        ApiKey::OffsetDelete => &[Group, Topic, Partition],
+        ApiKey::DescribeShareGroupOffsets => &[ShareGroup, Topic, Partition],
         ApiKey::DescribeTransactions => &[Transaction],
         ApiKey::ListTransactions => &[Any, ProducerId, Wait, Pattern],
         ApiKey::ConsumerGroupHeartbeat => &[
             Group, Member, Generation, Instance, Any, Wait, Topic, Pattern, Assignor, TopicId, Partition,
         ],
-        ApiKey::ShareGroupHeartbeat => &[Group, Member, Generation, Any, Topic],
+        ApiKey::ShareGroupHeartbeat => &[ShareGroup, ShareMember, Generation, Any, Topic],
         ApiKey::ShareFetch => &[
-            Group, Member, ShareEpoch, Wait, Count, Size, Count, Count, Flag, Flag, TopicId, Partition,
-            Offset, Offset, Word, TopicId, Partition,
+            ShareGroup,
+            ShareMember,
+            ShareEpoch,
+            Wait,
+            Count,
+            Size,
+            Count,
+            Count,
+            Flag,
+            Flag,
+            TopicId,
+            Partition,
+            AcquiredFirst,
+            AcquiredLast,
+            Word,
+            TopicId,
+            Partition,
         ],
         ApiKey::ShareAcknowledge => &[
-            Group, Member, ShareEpoch, Flag, TopicId, Partition, Offset, Offset, Word,
+            ShareGroup,
+            ShareMember,
+            ShareEpoch,
+            Flag,
+            TopicId,
+            Partition,
+            AcquiredFirst,
+            AcquiredLast,
+            Word,
         ],
-        ApiKey::AlterShareGroupOffsets => &[Group, Topic, Partition, Offset],
-        ApiKey::DeleteShareGroupOffsets => &[Group, Topic],
+        ApiKey::AlterShareGroupOffsets => &[ShareGroup, Topic, Partition, Offset],
+        ApiKey::DeleteShareGroupOffsets => &[ShareGroup, Topic],
         ApiKey::DescribeTopicPartitions => &[Topic, Count, Topic, Partition],
         _ => &[],
     }
