@@ -23,6 +23,8 @@ pub(crate) struct Broker {
     pub(crate) fenced: bool,
     /// Its followers don't fetch.
     pub(crate) paused: bool,
+    /// It has ended without a word since its last start.
+    killed: bool,
     /// How often it was started.
     life: u64,
 }
@@ -33,6 +35,7 @@ impl Broker {
         running: true,
         fenced: false,
         paused: false,
+        killed: false,
         life: 1,
     };
 
@@ -136,6 +139,7 @@ impl super::Core {
             storage.abandon();
         }
         self.broker_is_down(id);
+        self.set_broker(id, |broker| broker.killed = true);
         let life = self.brokers.get(&id).map_or(0, |broker| broker.life);
         let session_ms = self.configs.number(id, "broker.session.timeout.ms");
         self.timers
@@ -200,10 +204,30 @@ impl super::Core {
         Ok(())
     }
 
+    /// A broker that has ended without a word may lack the end of its logs: it is neither in sync nor eligible before it has
+    /// copied that again. Kafka's controller sees it by the epoch in the broker's `.kafka_cleanshutdown` (KIP-966).
+    fn distrust(&mut self, id: i32) -> Result<(), Refusal> {
+        let mut changes = Vec::new();
+        for topic in self.topics.iter() {
+            let min_in_sync = self.min_in_sync(&topic.name);
+            let election = self.election_of(&topic.configs);
+            for (index, partition) in topic.partitions.iter().enumerate() {
+                if !partition.isr.contains(&id) && !partition.elr.contains(&id) {
+                    continue;
+                }
+                let wish = partition.wish_without_unclean(id, election);
+                let active = |other: i32| other != id && self.is_active(other);
+                if let Some(next) = partition.decide(wish, min_in_sync, active) {
+                    changes.push(((topic.id, index as i32), next));
+                }
+            }
+        }
+        self.change_partitions(changes)
+    }
+
     fn start_broker(&mut self, id: i32) -> Result<(), Refusal> {
-        if self.is_registered(id) {
-            // It comes back before anybody has missed it.
-            self.fence(id)?;
+        if self.brokers.get(&id).is_some_and(|broker| broker.killed) {
+            self.distrust(id)?;
         }
         let storage = self.outside.storage.get_mut(&id);
         let storage = storage.ok_or(ResponseError::BrokerIdNotRegistered)?;
@@ -214,6 +238,7 @@ impl super::Core {
         self.set_broker(id, |broker| {
             broker.running = true;
             broker.fenced = false;
+            broker.killed = false;
             broker.life += 1;
         });
         for (name, keys) in self.keys_of(id) {

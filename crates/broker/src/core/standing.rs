@@ -49,6 +49,8 @@ pub(crate) struct Wish {
     pub(crate) replicas: Vec<i32>,
     pub(crate) adding: Vec<i32>,
     pub(crate) removing: Vec<i32>,
+    /// A broker that did not end in order, and may lack what it had: it is eligible no longer.
+    pub(crate) unclean: Option<i32>,
 }
 
 impl Standing {
@@ -81,7 +83,15 @@ impl Standing {
             replicas: self.replicas.clone(),
             adding: self.adding.clone(),
             removing: self.removing.clone(),
+            unclean: None,
         }
+    }
+
+    /// The wish that a broker, which has ended without a word, is neither in sync nor eligible (KIP-966).
+    pub(crate) fn wish_without_unclean(&self, broker: i32, election: Election) -> Wish {
+        let mut wish = self.wish_without(&[broker], election);
+        wish.unclean = Some(broker);
+        wish
     }
 
     /// The wish that these brokers are no longer in sync.
@@ -107,7 +117,7 @@ impl Standing {
             ..self.clone()
         };
         next.complete_reassignment();
-        next.update_elr(&self.isr, min_in_sync);
+        next.update_elr(&self.isr, min_in_sync, wish.unclean);
         let (leader, unclean) = next.elect(wish.election, &active);
         if leader != self.leader {
             if next.elr.contains(&leader) {
@@ -152,7 +162,7 @@ impl Standing {
     }
 
     /// Whoever leaves an ISR that is then too small stays eligible: no record was committed without it.
-    fn update_elr(&mut self, before: &[i32], min_in_sync: usize) {
+    fn update_elr(&mut self, before: &[i32], min_in_sync: usize, unclean: Option<i32>) {
         if self.isr.len() >= min_in_sync {
             self.elr.clear();
             return;
@@ -163,7 +173,7 @@ impl Standing {
             }
         }
         self.elr
-            .retain(|id| !self.isr.contains(id) && self.replicas.contains(id));
+            .retain(|id| !self.isr.contains(id) && self.replicas.contains(id) && unclean != Some(*id));
     }
 
     /// The leader, and whether it may lack committed records.
@@ -183,6 +193,14 @@ impl Standing {
         }
         if let Some(found) = self.replicas.iter().copied().find(|id| valid(*id)) {
             return (found, false);
+        }
+        // Where nobody is eligible, the last leader is the best there is: Kafka takes it, whatever it lacks.
+        if let [last] = self.last_known_elr[..]
+            && self.isr.is_empty()
+            && self.elr.is_empty()
+            && active(last)
+        {
+            return (last, true);
         }
         if election == Election::Unclean
             && let Some(found) = self.replicas.iter().copied().find(|id| active(*id))
@@ -255,6 +273,33 @@ mod tests {
         let unclean = without(&alone, 1, 1, &[1, 3], Election::Unclean);
         assert_eq!((unclean.leader, &unclean.isr[..]), (2, &[2][..]));
         assert!(unclean.elr.is_empty());
+    }
+
+    #[test]
+    fn who_ended_without_a_word_is_eligible_no_longer() {
+        let one = without(&three(), 3, 2, &[3], Election::Online);
+        let one = without(&one, 2, 2, &[2, 3], Election::Online);
+        let none = without(&one, 1, 2, &[1, 2, 3], Election::Online);
+        assert_eq!((&none.isr[..], &none.elr[..]), (&[][..], &[2, 1][..]));
+        let unclean = |from: &Standing, id| {
+            let wish = from.wish_without_unclean(id, Election::Online);
+            from.decide(wish, 2, |_| false).unwrap()
+        };
+        let second = unclean(&none, 2);
+        assert_eq!((second.leader, &second.elr[..]), (-1, &[1][..]));
+        assert_eq!(
+            second.decide(second.wish(Election::Online), 2, |id| id == 2),
+            None
+        );
+        // Of all that were eligible the last leader comes back, though it may lack something as well.
+        let first = unclean(&second, 1);
+        assert!(first.elr.is_empty());
+        assert_eq!(first.last_known_elr, [1]);
+        let wait = first.decide(first.wish(Election::Online), 2, |id| id != 1);
+        assert_eq!(wait, None);
+        let back = first.decide(first.wish(Election::Online), 2, |_| true).unwrap();
+        assert_eq!((back.leader, &back.isr[..]), (1, &[1][..]));
+        assert!(back.last_known_elr.is_empty());
     }
 
     #[test]
