@@ -212,7 +212,9 @@ impl Standing {
 
     fn update_last_known(&mut self, before: &Self) {
         if self.isr.is_empty() && !before.isr.is_empty() {
-            self.last_known_elr = vec![before.leader];
+            // Kafka's controller would have had a broker lead that nobody has missed yet.
+            let last = Some(before.leader).filter(|id| *id >= 0);
+            self.last_known_elr = last.or(before.isr.first().copied()).into_iter().collect();
         } else if self.leader >= 0 {
             self.last_known_elr.clear();
         }
@@ -300,6 +302,19 @@ mod tests {
         let back = first.decide(first.wish(Election::Online), 2, |_| true).unwrap();
         assert_eq!((back.leader, &back.isr[..]), (1, &[1][..]));
         assert!(back.last_known_elr.is_empty());
+    }
+
+    #[test]
+    fn the_last_in_sync_leads_again_though_it_had_no_time_to() {
+        let two = without(&three(), 3, 1, &[3], Election::Online);
+        // Broker 2 is gone, and nobody has missed it when broker 1 goes.
+        let one = without(&two, 1, 1, &[1, 2, 3], Election::Online);
+        assert_eq!((one.leader, &one.isr[..]), (-1, &[2][..]));
+        let wish = one.wish_without_unclean(2, Election::Online);
+        let none = one.decide(wish, 1, |_| false).unwrap();
+        assert_eq!(none.last_known_elr, [2]);
+        let back = none.decide(none.wish(Election::Online), 1, |_| true).unwrap();
+        assert_eq!((back.leader, &back.isr[..]), (2, &[2][..]));
     }
 
     #[test]
