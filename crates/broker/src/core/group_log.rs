@@ -9,6 +9,7 @@ use super::groups::records::Saved;
 use super::groups::{Cx, Kind, Out};
 use super::offsets::partition_for;
 use super::ports::read_all;
+use super::timers::Timer;
 use super::topics::OFFSETS_TOPIC;
 use super::{Refusal, RequestId};
 use crate::api::Response;
@@ -19,8 +20,10 @@ use crate::log::{BatchOptions, NewRecord, batches, build_batch};
 struct Pending {
     to: RequestId,
     response: Response,
-    /// What is said instead when the partition gets another leader first.
+    /// What is said instead when the partition gets another leader first, or when it takes too long.
     refused: Response,
+    /// Until when it waits.
+    until_ms: i64,
 }
 
 /// Answers that wait, by partition of the offsets topic and the offset that must be safe.
@@ -99,7 +102,7 @@ impl super::Core {
         Some((replica.high_watermark, replica.log.end_offset()))
     }
 
-    /// Replies once everything that the group has written is safe.
+    /// Replies once everything that the group has written is safe, within `offsets.commit.timeout.ms`.
     pub(super) fn reply_when_safe(
         &mut self,
         group: &str,
@@ -110,11 +113,16 @@ impl super::Core {
         let at = self.group_partition(group);
         match at.and_then(|at| Some((at, self.group_log_ends(at)?))) {
             Some((at, (safe, end))) if safe < end => {
+                let wait_ms = self
+                    .configs
+                    .number(self.first_broker(), "offsets.commit.timeout.ms");
                 let pending = Pending {
                     to,
                     response,
                     refused,
+                    until_ms: self.now_ms + wait_ms,
                 };
+                self.timers.set(pending.until_ms, Timer::Acks);
                 self.groups
                     .waiting
                     .by_end
@@ -126,14 +134,16 @@ impl super::Core {
         }
     }
 
-    /// Sends the answers whose records have become safe.
+    /// Sends the answers whose records have become safe, and those that have waited too long.
     pub(super) fn answer_what_is_safe(&mut self) {
         if self.groups.waiting.by_end.is_empty() {
             return;
         }
         let partitions: Vec<(i32, i64)> = self.groups.waiting.by_end.keys().copied().collect();
         for (at, end) in partitions {
-            if self.group_log_ends(at).is_some_and(|(safe, _)| safe >= end) {
+            if self.group_log_ends(at).is_none_or(|(safe, _)| safe < end) {
+                self.refuse_late(at, end);
+            } else {
                 for pending in self
                     .groups
                     .waiting
@@ -145,6 +155,22 @@ impl super::Core {
                     self.reply(pending.to, pending.response);
                 }
             }
+        }
+    }
+
+    fn refuse_late(&mut self, at: i32, end: i64) {
+        let Some(waiting) = self.groups.waiting.by_end.get_mut(&(at, end)) else {
+            return;
+        };
+        let now_ms = self.now_ms;
+        let late: Vec<Pending> = waiting
+            .extract_if(.., |pending| pending.until_ms <= now_ms)
+            .collect();
+        if waiting.is_empty() {
+            self.groups.waiting.by_end.remove(&(at, end));
+        }
+        for pending in late {
+            self.reply(pending.to, pending.refused);
         }
     }
 
