@@ -141,9 +141,11 @@ impl SharePartition {
             return Vec::new();
         }
         self.archive_stale(how.fetch_offset, head.first);
-        let base = match self.batches.range(..=head.first).next_back() {
-            Some((_, batch)) if batch.last >= head.first => batch.first,
-            _ => head.first,
+        // A batch of the log may begin before the start: what is done of it is given to nobody.
+        let from = head.first.max(self.start);
+        let base = match self.batches.range(..=from).next_back() {
+            Some((_, batch)) if batch.last >= from => batch.first,
+            _ => from,
         };
         let keys: Vec<i64> = self
             .batches
@@ -155,7 +157,7 @@ impl SharePartition {
             .and_then(|key| self.batches.get(key))
             .map(|batch| batch.last)
         else {
-            return self.acquire_new(how, heads, head.first, last, max);
+            return self.acquire_new(how, heads, from, last, max);
         };
         let mut result = Vec::new();
         let mut taken = 0;

@@ -263,6 +263,30 @@ fn with_a_limit_of_records_a_batch_is_cut() {
     assert_eq!(fetch(&mut p, &exact, &log), [(3, 5, 1)]);
 }
 
+/// A history with share consumers found this: accepted records were given again.
+#[test]
+fn what_is_done_of_a_batch_is_not_given_with_the_rest() {
+    let mut p = partition();
+    let exact = |member| Acquire {
+        record_limit: true,
+        ..how(member, 1)
+    };
+    let log = [(0, 2), (3, 5)];
+    for offset in 0..2 {
+        assert_eq!(fetch(&mut p, &exact("a"), &log), [(offset, offset, 1)]);
+        say(&mut p, "a", offset, offset, &[1]).unwrap();
+    }
+    // Another leader goes on in the middle of the batch.
+    let state = p.save(&fresh(), 0);
+    let mut next = SharePartition::load((2, 1), &state, state.start_offset);
+    assert_eq!(next.start(), 2);
+    for offset in 2..6 {
+        let got = fetch(&mut next, &exact("b"), &log);
+        assert_eq!(got, [(offset, offset, 1)]);
+        say(&mut next, "b", offset, offset, &[1]).unwrap();
+    }
+}
+
 #[test]
 fn what_the_log_no_longer_has_is_passed_over() {
     let mut p = partition();
