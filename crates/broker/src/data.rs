@@ -18,7 +18,7 @@ use crate::core::journal::Record;
 use crate::core::ports::{ActiveProducer, FirstBatch, Journal, LogPosition, ReplicaLog, Storage};
 use crate::log::{
     Append, Checkpoint, EpochEnd, LogConfig, LogDir, LogDirOptions, LogError, LogSlice, NewMarker,
-    PartitionLog, TimestampOffset, TimestampQuery, ValidBatch, remove_deleted,
+    PartitionLog, TimestampOffset, TimestampQuery, ValidBatch, disk, remove_deleted,
 };
 
 /// The journal's file.
@@ -60,37 +60,58 @@ pub(crate) struct FileJournal {
 #[derive(Clone)]
 pub(crate) struct JournalDisk {
     path: PathBuf,
-    waiting: Arc<Mutex<Option<File>>>,
+    waiting: Arc<Mutex<Waiting>>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    /// There are lines that the disk may not have.
+    file: Option<File>,
+    /// The journal's name, and those of the brokers' folders beside it, are on the disk.
+    is_named: bool,
 }
 
 impl JournalDisk {
-    fn waiting(&self) -> MutexGuard<'_, Option<File>> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn written(&self, file: &File) -> io::Result<()> {
         let mut waiting = self.waiting();
-        if waiting.is_none() {
-            *waiting = Some(file.try_clone()?);
+        if waiting.file.is_none() {
+            waiting.file = Some(file.try_clone()?);
         }
         Ok(())
     }
 
-    fn replaced(&self) {
-        *self.waiting() = None;
+    fn replaced(&self) -> io::Result<()> {
+        let mut waiting = self.waiting();
+        *waiting = Waiting::default();
+        self.force_name(&mut waiting)
+    }
+
+    fn force_name(&self, waiting: &mut Waiting) -> io::Result<()> {
+        if !waiting.is_named {
+            disk::force_folder(self.path.parent().unwrap_or(Path::new(".")))?;
+            waiting.is_named = true;
+        }
+        Ok(())
     }
 
     /// Returns once the disk has all that was written before.
     fn force(&self) -> Result<(), LogError> {
         let mut waiting = self.waiting();
-        if let Some(file) = waiting.as_ref() {
-            file.sync_data().map_err(|source| LogError::Io {
-                action: "flush",
-                path: self.path.clone(),
-                source,
-            })?;
-        }
-        *waiting = None;
+        let forced = waiting
+            .file
+            .as_ref()
+            .map_or(Ok(()), |file| disk::force(file, &self.path));
+        let forced = forced.and_then(|()| self.force_name(&mut waiting));
+        forced.map_err(|source| LogError::Io {
+            action: "flush",
+            path: self.path.clone(),
+            source,
+        })?;
+        waiting.file = None;
         Ok(())
     }
 }
@@ -173,12 +194,15 @@ impl Journal for FileJournal {
             text.extend(line(record)?);
         }
         new.write_all(&text)?;
-        new.as_file().sync_all()?;
+        disk::force(new.as_file(), new.path())?;
         new.persist(&self.path).map_err(|error| error.error)?;
         self.file = OpenOptions::new().append(true).open(&self.path)?;
         self.len = text.len() as u64;
-        self.disk.replaced();
-        Ok(())
+        self.disk.replaced()
+    }
+
+    fn force(&mut self) -> io::Result<()> {
+        self.disk.force().map_err(io::Error::other)
     }
 }
 
@@ -231,9 +255,11 @@ fn parse(path: &Path, text: &[u8]) -> Result<(Option<Header>, Vec<Record>, u64),
     Ok((header, records, whole as u64))
 }
 
-/// What a crash at the very first write leaves: the start of a header.
+/// What a crash at the very first write leaves, or a power cut soon after it: the start of a header, zeros, or both.
 fn is_begun_header(raw: &[u8]) -> bool {
     const AFTER_SUM: &[u8] = b" {\"format\":";
+    let zeros = raw.iter().rev().take_while(|byte| **byte == 0).count();
+    let raw = &raw[..raw.len() - zeros];
     let (sum, rest) = raw.split_at(raw.len().min(8));
     sum.iter().all(u8::is_ascii_hexdigit)
         && (rest.starts_with(AFTER_SUM) || AFTER_SUM.starts_with(rest))
@@ -417,6 +443,9 @@ impl DiskLog {
         &mut self,
         write: impl FnOnce(&mut PartitionLog) -> Result<T, LogError>,
     ) -> Result<T, LogError> {
+        if !self.log.has_folder() {
+            self.journal.force()?;
+        }
         let forced = self.log.recovery_point();
         let written = write(&mut self.log)?;
         if self.log.recovery_point() > forced {
@@ -564,6 +593,10 @@ impl ReplicaLog for DiskLog {
     }
 
     fn make_folder(&mut self) -> Result<(), LogError> {
+        // After a power cut it would be the folder of a topic that nobody knows.
+        if !self.log.has_folder() {
+            self.journal.force()?;
+        }
         self.log.make_folder()
     }
 
@@ -624,9 +657,12 @@ mod tests {
                 ..LogConfig::default()
             };
             let mut log = storage.open(topic, 0, Uuid::from_u128(1), config, 0).unwrap();
+            // A topic is on the disk before its folder is made.
+            log.make_folder().unwrap();
+            assert!(disk.waiting().file.is_none(), "{topic}");
             journal.append(&[Record::ProducerIds { next: 1000 }]).unwrap();
             log.append(&batch(topic, 1), 0, 0).unwrap();
-            assert_eq!(disk.waiting().is_some(), waits, "{topic}");
+            assert_eq!(disk.waiting().file.is_some(), waits, "{topic}");
         }
     }
 
@@ -637,7 +673,7 @@ mod tests {
         for garbage in [
             &b"garbage"[..],
             b"garbage\n",
-            b"\0\0\0\0",
+            b"\0\0\0garbage",
             b"\n",
             b"12345678 {\"x\"",
         ] {
@@ -650,7 +686,9 @@ mod tests {
         }
         for begun in [
             &b""[..],
+            b"\0\0\0\0",
             b"0a1",
+            b"0a1b2c3d {\"for\0\0\0\0\0\0",
             b"0a1b2c3d {\"for",
             b"0a1b2c3d {\"format\":1,\"cl",
         ] {

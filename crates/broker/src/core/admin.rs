@@ -372,6 +372,7 @@ impl super::Core {
     /// Writes to the journal, or refuses what it was for.
     pub(crate) fn journal(&mut self, records: &[Record]) -> Result<(), Refusal> {
         self.journalled += records.len() as i64;
+        self.journal_waits = true;
         self.outside.journal.append(records).map_err(|error| {
             tracing::error!(%error, "the metadata journal can't be written");
             Refusal::new(

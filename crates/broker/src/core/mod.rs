@@ -207,6 +207,8 @@ pub(crate) struct Core {
     next_sweep_ms: Option<i64>,
     /// How many metadata records there have been: the end of what Kafka calls `__cluster_metadata`.
     pub(crate) journalled: i64,
+    /// There are some that the disk may not have.
+    pub(crate) journal_waits: bool,
     pub(crate) outside: Outside,
     effects: Vec<Effect>,
     /// Where the next partition's first replica goes.
@@ -252,6 +254,7 @@ impl Core {
             flush_every_ms: None,
             next_sweep_ms: None,
             journalled: 0,
+            journal_waits: false,
             outside,
             effects: Vec::new(),
             next_replica: 0,
@@ -275,7 +278,17 @@ impl Core {
         self.fire_due(now_ms);
         self.answer_what_is_safe();
         self.sweep();
+        self.force_journal();
         std::mem::take(&mut self.effects)
+    }
+
+    /// What was decided is on the disk before anybody is told of it, as in Kafka's controller.
+    fn force_journal(&mut self) {
+        if std::mem::take(&mut self.journal_waits)
+            && let Err(error) = self.outside.journal.force()
+        {
+            tracing::error!(%error, "the disk may lack the last changes of the cluster's metadata");
+        }
     }
 
     fn request(&mut self, caller: &Caller, api: &'static crate::api::Api, body: Body) {

@@ -151,8 +151,10 @@ pub(crate) trait Storage: Send {
 
 /// Where the cluster's metadata survives.
 pub(crate) trait Journal: Send {
-    /// Writes records so that they survive the process.
+    /// Writes records so that they survive the process; a power cut they survive with [`force`](Self::force).
     fn append(&mut self, records: &[Record]) -> std::io::Result<()>;
+    /// Returns once the disk has all that was appended.
+    fn force(&mut self) -> std::io::Result<()>;
     /// Replaces the history by records that amount to the same.
     fn compact(&mut self, records: &[Record]) -> std::io::Result<()>;
 }

@@ -10,6 +10,7 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 
 use super::model::{Model, Outcome};
+use super::shares::ShareModel;
 use super::sim::{Fate, Sim, Ticket};
 use super::wire::{self, Identity};
 use super::{PARTITIONS, TOPIC};
@@ -19,6 +20,7 @@ use crate::log::{batch_records, batches};
 pub(super) struct World {
     pub(super) sim: Sim,
     pub(super) model: Model,
+    pub(super) shares: ShareModel,
     pub(super) rng: StdRng,
     /// The topic of all histories.
     pub(super) topic_id: uuid::Uuid,
@@ -39,6 +41,7 @@ impl World {
             topic_id: known.map_or(uuid::Uuid::nil(), |answer| answer.topics[0].topic_id),
             sim,
             model: Model::default(),
+            shares: ShareModel::default(),
             rng,
             values: 0,
             late: Vec::new(),
@@ -104,6 +107,11 @@ impl World {
 
     /// Who leads a partition now.
     pub(super) fn leader(&mut self, partition: i32) -> Option<i32> {
+        self.led(partition).map(|(leader, _)| leader)
+    }
+
+    /// Who leads a partition now, and in which epoch.
+    pub(super) fn led(&mut self, partition: i32) -> Option<(i32, i32)> {
         let broker = self.broker()?;
         let answer = self.sim.ask(broker, 12, &wire::metadata())?;
         let topic = answer.topics.into_iter().next()?;
@@ -111,7 +119,15 @@ impl World {
             .partitions
             .into_iter()
             .find(|p| p.partition_index == partition)?;
-        (found.leader_id.0 >= 0).then_some(found.leader_id.0)
+        (found.leader_id.0 >= 0).then_some((found.leader_id.0, found.leader_epoch))
+    }
+
+    /// Does this log, `broker-B/TOPIC-P`, belong to the leader of a partition of the topic.
+    pub(super) fn leads(&mut self, log: &std::path::Path) -> bool {
+        (0..PARTITIONS).any(|partition| {
+            let leader = self.leader(partition).unwrap_or(-1);
+            log == std::path::Path::new(&format!("broker-{leader}/{TOPIC}-{partition}"))
+        })
     }
 
     pub(super) fn coordinator(&mut self, key: &str, transaction: bool) -> Option<i32> {
@@ -214,7 +230,7 @@ impl Lane {
         let Some(who) = self.who else {
             if let Some(broker) = world.broker()
                 && let Some(answer) = world.ask(broker, 4, &wire::init_producer(None))
-                && answer.error_code == 0
+                && clear(answer.error_code).map_err(|error| format!("{}'s id: {error}", self.name))?
             {
                 self.who = Some(Identity {
                     id: answer.producer_id.0,

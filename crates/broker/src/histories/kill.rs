@@ -122,6 +122,10 @@ impl Journal for FragileJournal {
     fn compact(&mut self, records: &[Record]) -> std::io::Result<()> {
         self.inner.compact(records)
     }
+
+    fn force(&mut self) -> std::io::Result<()> {
+        self.fuse.write(&self.data, || self.inner.force())
+    }
 }
 
 struct FragileStorage {

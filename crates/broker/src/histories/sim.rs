@@ -10,6 +10,7 @@ use bytes::BytesMut;
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request};
 
 use super::kill::{self, Fuse, Killed};
+use super::power::Disk;
 use crate::api::{self, Aside, Response};
 use crate::core::brokers::Command;
 use crate::core::ports::SharedRules;
@@ -39,6 +40,10 @@ pub(super) enum Fate<M> {
 /// The cluster.
 pub(super) struct Sim {
     folder: tempfile::TempDir,
+    disk: Option<Disk>,
+    overrides: BTreeMap<String, String>,
+    /// The power is cut where the fuse ends.
+    cut_seed: Option<u64>,
     nodes: BTreeMap<i32, Node>,
     rules: SharedRules,
     core: Option<Core>,
@@ -53,11 +58,13 @@ pub(super) struct Sim {
     fuse: Fuse,
     /// How often the process ended in the middle of something.
     pub(super) cut_short: usize,
+    /// How often it was started.
+    pub(super) lives: usize,
 }
 
 impl Sim {
-    /// A new cluster of brokers 1 to `brokers`.
-    pub(super) fn new(brokers: i32) -> Self {
+    /// A new cluster of brokers 1 to `brokers` with these settings; may its power be cut.
+    pub(super) fn with(brokers: i32, power: bool, settings: &[(&str, &str)]) -> Self {
         let node = |id: i32| Node {
             host: "127.0.0.1".to_owned(),
             port: 9091 + id as u16,
@@ -68,7 +75,10 @@ impl Sim {
             println!("the cluster's folder: {}", folder.path().display());
         }
         let mut sim = Self {
+            disk: power.then(|| Disk::new(folder.path())),
             folder,
+            overrides: overrides(settings),
+            cut_seed: None,
             nodes: (1..=brokers).map(|id| (id, node(id))).collect(),
             rules: SharedRules::default(),
             core: None,
@@ -80,26 +90,23 @@ impl Sim {
             stuck: None,
             fuse: Fuse::default(),
             cut_short: 0,
+            lives: 0,
         };
         sim.open();
         sim
     }
 
     fn open(&mut self) {
+        self.lives += 1;
         self.down.clear();
         self.rules = SharedRules::default();
         while self.core.is_none() {
             let rules = self.rules.clone();
             let opened = self.until_killed(|sim| {
                 let data = sim.folder.path();
-                crate::cluster::open_core(
-                    data,
-                    &sim.nodes,
-                    &few_internal_partitions(),
-                    rules,
-                    sim.now_ms,
-                    |ports| kill::wrap(ports, data, &sim.fuse),
-                )
+                crate::cluster::open_core(data, &sim.nodes, &sim.overrides, rules, sim.now_ms, |ports| {
+                    kill::wrap(ports, data, &sim.fuse)
+                })
             });
             self.core = opened.map(Result::unwrap);
         }
@@ -111,6 +118,9 @@ impl Sim {
             Ok(done) => Some(done),
             Err(panic) if panic.is::<Killed>() => {
                 self.cut_short += 1;
+                if let Some(seed) = self.cut_seed.take() {
+                    self.lose_power(seed);
+                }
                 None
             }
             Err(panic) => resume_unwind(panic),
@@ -122,9 +132,93 @@ impl Sim {
         self.fuse.light(writes, seed);
     }
 
+    /// The power is cut at the write after `writes` others.
+    pub(super) fn cut_in(&mut self, writes: u32, seed: u64) {
+        self.fuse.light(writes, seed);
+        self.cut_seed = Some(seed);
+    }
+
     /// The process is not killed any more.
     pub(super) fn spare(&mut self) {
         self.fuse.put_out();
+        self.cut_seed = None;
+    }
+
+    /// The power is cut, and the process started again.
+    pub(super) fn cut(&mut self, seed: u64) {
+        self.spare();
+        self.core = None;
+        self.lose_power(seed);
+        self.kill_and_restart(None);
+    }
+
+    fn lose_power(&mut self, seed: u64) {
+        if let Some(disk) = &mut self.disk {
+            disk.cut(self.folder.path(), seed);
+        }
+    }
+
+    /// One broker's machine loses its power.
+    pub(super) fn cut_broker(&mut self, broker: i32, seed: u64) {
+        self.stop_broker(broker, false);
+        let folder = self.folder.path().join(format!("broker-{broker}"));
+        if let Some(disk) = &mut self.disk {
+            disk.cut(&folder, seed);
+        }
+    }
+
+    /// The batches of every log that the disk has for certain.
+    pub(super) fn forced(&self) -> super::files::Logs {
+        self.disk.as_ref().map(Disk::forced_logs).unwrap_or_default()
+    }
+
+    /// Is a broker there, and in sync with every partition that it has a replica of.
+    pub(super) fn is_in_sync(&mut self, broker: i32) -> bool {
+        let asked = self.live().first().copied();
+        if self.down.contains(&broker) {
+            return false;
+        }
+        let all = kafka_protocol::messages::MetadataRequest::default().with_topics(None);
+        let Some(answer) = asked.and_then(|asked| self.ask(asked, 12, &all)) else {
+            return false;
+        };
+        let mut partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
+        partitions.all(|partition| partition.isr_nodes.iter().any(|id| id.0 == broker))
+    }
+
+    /// Sets something for all brokers.
+    pub(super) fn set_everywhere(&mut self, name: &str, value: &str) {
+        const BROKER: i8 = 4;
+        self.set(BROKER, "", name, value);
+    }
+
+    /// Sets something for a group.
+    pub(super) fn set_group(&mut self, group: &str, name: &str, value: &str) {
+        const GROUP: i8 = 32;
+        self.set(GROUP, group, name, value);
+    }
+
+    fn set(&mut self, kind: i8, of: &str, name: &str, value: &str) {
+        use super::wire::text;
+        use kafka_protocol::messages::incremental_alter_configs_request::{
+            AlterConfigsResource, AlterableConfig,
+        };
+        let config = AlterableConfig::default()
+            .with_name(text(name))
+            .with_value(Some(text(value)));
+        let resource = AlterConfigsResource::default()
+            .with_resource_type(kind)
+            .with_resource_name(text(of))
+            .with_configs(vec![config]);
+        let request = kafka_protocol::messages::IncrementalAlterConfigsRequest::default()
+            .with_resources(vec![resource]);
+        let answer = self.ask(1, 1, &request).unwrap();
+        assert_eq!(answer.responses[0].error_code, 0, "{answer:?}");
+    }
+
+    /// Where the cluster's files are.
+    pub(super) fn data(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     /// The whole process is killed and started again. What it had not answered is lost; its files are as they are.
@@ -347,15 +441,16 @@ fn new_folder() -> tempfile::TempDir {
     memory.or_else(|_| tempfile::tempdir()).unwrap()
 }
 
-/// Dozens of internal partitions would be opened again at each start, to no purpose.
-fn few_internal_partitions() -> BTreeMap<String, String> {
-    [
-        "offsets.topic.num.partitions",
-        "transaction.state.log.num.partitions",
-        "share.coordinator.state.topic.num.partitions",
-    ]
-    .map(|name| (name.to_owned(), "2".to_owned()))
-    .into()
+/// The brokers' settings. Dozens of internal partitions would be opened again at each start, to no purpose.
+fn overrides(more: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let few = [
+        ("offsets.topic.num.partitions", "2"),
+        ("transaction.state.log.num.partitions", "2"),
+        ("share.coordinator.state.topic.num.partitions", "2"),
+    ];
+    let all = few.iter().chain(more);
+    all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
 }
 
 /// An answer as a client would read it.

@@ -18,6 +18,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::batch::{BatchHeader, HEADER_BYTES, TimestampType, assemble};
 use super::codec;
+use super::disk;
 use super::error::LogError;
 use super::files::remove_if_there;
 use super::partition::{PartitionLog, marker_of};
@@ -110,11 +111,6 @@ impl PartitionLog {
     /// Everything below was compacted by an earlier pass.
     pub fn cleaned_to(&self) -> i64 {
         self.cleaned_to
-    }
-
-    /// Takes note of what an earlier life of the log has compacted.
-    pub fn set_cleaned_to(&mut self, offset: i64) {
-        self.cleaned_to = offset;
     }
 
     fn dirty(&self, now_ms: i64, high_watermark: i64) -> Option<Dirty> {
@@ -291,7 +287,7 @@ impl PartitionLog {
             drop(file);
             return remove_if_there(&path).map_err(LogError::io("remove", &path));
         }
-        file.sync_all().map_err(LogError::io("flush", &path))?;
+        disk::force(&file, &path).map_err(LogError::io("flush", &path))?;
         drop(file);
         self.install(group, &path, &aborted, now_ms)
     }
@@ -374,18 +370,26 @@ impl PartitionLog {
         let base = self.segments[group.start].base_offset;
         let swap = self.place.path(base, SWAP);
         std::fs::rename(cleaned, &swap).map_err(LogError::io("rename", cleaned))?;
+        // A power cut must not take it when what it stands for is gone.
+        let dir = &self.place.dir;
+        disk::force_folder(dir).map_err(LogError::io("flush", dir))?;
+        self.names_wait = true;
         let at = group.start;
         let old: Vec<Segment> = self.segments.drain(group).collect();
         let taken = self.take_place(&swap, old);
         let mut segment = Segment::new(&self.place, base, now_ms);
-        let indexed = taken.and_then(|()| segment.index_all(&self.place, self.config.index_interval_bytes));
+        let indexed = taken.and_then(|()| {
+            segment.index_all(&self.place, self.config.index_interval_bytes)?;
+            txn_index::write(&self.place, base, aborted)?;
+            segment.flush_indexes(&self.place)
+        });
         self.segments.insert(at, segment);
         if let Err(error) = indexed {
             // What is on the disk is right, but this log does not know it: the next open does.
             self.offline = true;
             return Err(error);
         }
-        txn_index::write(&self.place, base, aborted)
+        self.force_names()
     }
 
     fn take_place(&self, swap: &Path, old: Vec<Segment>) -> Result<(), LogError> {

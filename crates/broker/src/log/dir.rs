@@ -12,14 +12,14 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
 use super::config::LogConfig;
+use super::disk;
 use super::error::LogError;
-use super::files::{FileCache, remove_folder_if_there, remove_if_there, replace};
+use super::files::{FileCache, META_PROPERTIES, remove_folder_if_there, remove_if_there, replace};
 use super::partition::PartitionLog;
 use super::recovery::Known;
 
 pub(super) const PARTITION_METADATA: &str = "partition.metadata";
 pub(super) const LEADER_EPOCHS: &str = "leader-epoch-checkpoint";
-const META_PROPERTIES: &str = "meta.properties";
 const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
 const LOCK: &str = ".lock";
 const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
@@ -105,8 +105,11 @@ impl LogDir {
         let lock = lock(&path)?;
         let clean_marker = path.join(CLEAN_SHUTDOWN);
         let clean = clean_marker.exists();
-        // From now on a crash is no clean stop.
-        remove_if_there(&clean_marker).map_err(LogError::io("remove", &clean_marker))?;
+        // From now on a crash is no clean stop, and no power cut brings the marker back.
+        if clean {
+            remove_if_there(&clean_marker).map_err(LogError::io("remove", &clean_marker))?;
+            disk::force_folder(&path).map_err(LogError::io("flush", &path))?;
+        }
         Ok(Self {
             files: Arc::new(FileCache::new(options.max_open_files)),
             meta: read_meta(&path.join(META_PROPERTIES))?,
@@ -140,8 +143,8 @@ impl LogDir {
             id_text(meta.directory_id)
         );
         let path = self.path.join(META_PROPERTIES);
-        // Not forced to the disk, so that the first start waits for none: one that the machine's crash empties is
-        // written again.
+        // Forced to the disk with the first records, so that the first start waits for none: one that a power cut leaves
+        // empty or torn is written again.
         replace(&path, text.as_bytes(), false).map_err(LogError::io("write", &path))?;
         self.meta = Some(meta);
         Ok(())
@@ -177,11 +180,10 @@ impl LogDir {
             clean: self.clean,
             recovery_point: self.recovery_points.get(&key).copied().unwrap_or(0),
             log_start: self.log_starts.get(&key).copied().unwrap_or(0),
+            cleaned_to: self.cleaned.get(&key).copied().unwrap_or(0),
         };
         let dir = self.path.join(format!("{topic}-{partition}"));
-        let mut log = PartitionLog::open_or_plan(&dir, topic_id, &self.files, config, known, now_ms)?;
-        log.set_cleaned_to(self.cleaned.get(&key).copied().unwrap_or(0));
-        Ok(log)
+        PartitionLog::open_or_plan(&dir, topic_id, &self.files, config, known, now_ms)
     }
 
     /// Writes the checkpoint files, for all partitions of this log dir: now and then, after DeleteRecords,
@@ -197,23 +199,31 @@ impl LogDir {
             cleaned.insert(key, one.cleaned_to);
         }
         // What the files say already costs no wait for the disk.
+        let mut written = false;
         if recovery_points != self.recovery_points {
             self.replace(RECOVERY_POINTS, &offsets_text(&recovery_points))?;
+            written = true;
         }
         if high_watermarks != self.high_watermarks {
             self.replace(HIGH_WATERMARKS, &offsets_text(&high_watermarks))?;
+            written = true;
         }
         // As in Kafka, a log that starts at 0 needs no entry.
         log_starts.retain(|_, offset| *offset > 0);
         if log_starts != self.log_starts {
             self.replace(LOG_STARTS, &offsets_text(&log_starts))?;
+            written = true;
         }
         self.recovery_points = recovery_points;
         self.high_watermarks = high_watermarks;
         // As in Kafka, only logs that were compacted have an entry, and the file is there once one has.
         cleaned.retain(|_, offset| *offset > 0);
-        if !cleaned.is_empty() || !self.cleaned.is_empty() {
+        if cleaned != self.cleaned {
             self.replace(CLEANED, &offsets_text(&cleaned))?;
+            written = true;
+        }
+        if written {
+            self.force_names()?;
         }
         self.log_starts = log_starts;
         self.cleaned = cleaned;
@@ -229,7 +239,15 @@ impl LogDir {
     /// Says that everything was closed: nothing will be checked at the next start. Every log has been closed and the
     /// checkpoints written.
     pub fn close(self) -> Result<(), LogError> {
-        self.replace(CLEAN_SHUTDOWN, "{\"version\":0,\"brokerEpoch\":-1}")
+        self.replace(CLEAN_SHUTDOWN, "{\"version\":0,\"brokerEpoch\":-1}")?;
+        self.force_names()
+    }
+
+    fn force_names(&self) -> Result<(), LogError> {
+        self.files.folder_changed();
+        self.files
+            .force_log_dir(&self.path)
+            .map_err(LogError::io("flush", &self.path))
     }
 
     fn replace(&self, name: &str, text: &str) -> Result<(), LogError> {
@@ -308,7 +326,7 @@ fn parse_folder_name(name: &str) -> Option<(&str, i32)> {
 
 fn read_meta(path: &Path) -> Result<Option<MetaProperties>, LogError> {
     let text = match std::fs::read_to_string(path) {
-        Ok(text) if text.is_empty() => return Ok(None),
+        Ok(text) if is_torn(&text) => return Ok(None),
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(LogError::io("read", path)(error)),
@@ -338,6 +356,15 @@ fn read_meta(path: &Path) -> Result<Option<MetaProperties>, LogError> {
         node_id: value("node.id")?.parse().map_err(|_| invalid("node.id"))?,
         directory_id: parse_id(value("directory.id")?).ok_or_else(|| invalid("directory.id"))?,
     }))
+}
+
+/// Is it what a power cut leaves of a file that the disk did not have yet: nothing, zeros, or only the beginning.
+fn is_torn(text: &str) -> bool {
+    const OURS: &str = "version=1\ncluster.id=";
+    text.is_empty()
+        || text.contains('\0')
+        || OURS.starts_with(text)
+        || (text.starts_with(OURS) && !(text.ends_with('\n') && text.contains("directory.id=")))
 }
 
 /// A checkpoint that can't be read says nothing: everything is checked then.

@@ -6,10 +6,14 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::disk;
 use super::trash::Trash;
+
+/// `meta.properties` says whose log dir it is.
+pub(super) const META_PROPERTIES: &str = "meta.properties";
 
 /// Open files by id, least recently used closed first. A file that somebody still reads stays open until then.
 #[derive(Debug)]
@@ -19,6 +23,8 @@ pub struct FileCache {
     next_id: AtomicU64,
     /// Files that were in use and are deleted.
     pub(super) trash: Trash,
+    /// Names in the log dir may not be on the disk.
+    names_wait: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -35,6 +41,8 @@ impl FileCache {
             capacity: capacity.max(8),
             next_id: AtomicU64::new(0),
             trash: Trash::default(),
+            // Who had the log dir before may have been killed.
+            names_wait: AtomicBool::new(true),
         }
     }
 
@@ -72,6 +80,21 @@ impl FileCache {
         self.lock().files.remove(&id);
     }
 
+    /// A folder was made or renamed in the log dir.
+    pub(super) fn folder_changed(&self) {
+        self.names_wait.store(true, Ordering::Release);
+    }
+
+    /// Forces to the disk what the log dir itself holds: whose it is, and which folders there are.
+    pub(super) fn force_log_dir(&self, dir: &Path) -> io::Result<()> {
+        if self.names_wait.load(Ordering::Acquire) {
+            disk::force_if_there(&dir.join(META_PROPERTIES))?;
+            disk::force_folder(dir)?;
+            self.names_wait.store(false, Ordering::Release);
+        }
+        Ok(())
+    }
+
     /// How many files are open.
     pub fn open_files(&self) -> usize {
         self.lock().files.len()
@@ -105,7 +128,7 @@ pub(super) fn read_full_at(file: &File, mut buf: &mut [u8], mut position: u64) -
     Ok(wanted - buf.len())
 }
 
-/// Replaces a small file in one step; `sync` also makes it survive the machine's crash.
+/// Replaces a small file in one step; with `sync` it is the old one or the new one after a power cut, too.
 pub(super) fn replace(path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
     use std::io::Write;
     let mut name = path.as_os_str().to_owned();
@@ -114,7 +137,7 @@ pub(super) fn replace(path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
     let mut file = File::create(temporary)?;
     file.write_all(bytes)?;
     if sync {
-        file.sync_all()?;
+        disk::force(&file, temporary)?;
     }
     std::fs::rename(temporary, path)
 }

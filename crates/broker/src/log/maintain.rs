@@ -1,10 +1,7 @@
 //! What changes a log other than appending: rolling, retention, truncation, flushing, closing.
 
-use std::fs::File;
-use std::io;
-use std::sync::Arc;
-
-use super::dir::rename_deleted;
+use super::dir::{LEADER_EPOCHS, rename_deleted};
+use super::disk;
 use super::error::LogError;
 use super::partition::PartitionLog;
 use super::retention::{SegmentFacts, expired_segments};
@@ -18,25 +15,6 @@ pub struct Retired {
     pub segments: usize,
     /// Their size, in bytes.
     pub bytes: u64,
-}
-
-/// A flush that can run on another thread.
-#[derive(Debug)]
-pub struct FlushTask {
-    files: Vec<Arc<File>>,
-    up_to: i64,
-}
-
-impl FlushTask {
-    /// Forces the files to the disk; blocks.
-    pub fn run(&self) -> io::Result<()> {
-        self.files.iter().try_for_each(|file| file.sync_data())
-    }
-
-    /// Everything below this offset is on the disk afterwards.
-    pub fn up_to(&self) -> i64 {
-        self.up_to
-    }
 }
 
 impl PartitionLog {
@@ -61,6 +39,10 @@ impl PartitionLog {
             }
         }
         snapshot::write(&self.place, base_offset, &self.producers, self.is_strict())?;
+        // Where there is a segment, those before it are there: a log that begins later than its leader's would be one that
+        // has lost records and does not know it.
+        self.names_wait = true;
+        self.force_names()?;
         self.segments.push(next);
         Ok(())
     }
@@ -99,6 +81,7 @@ impl PartitionLog {
             // The start moves first: a segment that could not be removed must not be readable either.
             self.move_start(self.segments[0].base_offset)?;
             segment.delete(&self.place, self.config.file_delete_delay_ms)?;
+            self.names_wait = true;
         }
         Ok(retired)
     }
@@ -135,7 +118,7 @@ impl PartitionLog {
             return Ok(());
         }
         if offset <= self.segments[0].base_offset {
-            return self.truncate_fully(offset.max(self.log_start));
+            return self.truncate_fully(offset);
         }
         let keep = self
             .segments
@@ -165,9 +148,14 @@ impl PartitionLog {
 
     fn end_at(&mut self, end: i64) -> Result<(), LogError> {
         self.make_folder()?;
+        self.names_wait = true;
+        self.is_whole = false;
+        // A power cut must not bring back segments that are truncated.
+        self.force_names()?;
         self.end_offset = end;
         self.log_start = self.log_start.min(end);
         self.recovery_point = self.recovery_point.min(end);
+        self.indexed_to = self.indexed_to.min(self.active().base_offset);
         self.cleaned_to = self.cleaned_to.min(end);
         if self.epochs.truncate_end(end) {
             self.write_epochs()?;
@@ -179,22 +167,50 @@ impl PartitionLog {
 
     /// Forces everything to the disk; blocks.
     pub fn flush(&mut self) -> Result<(), LogError> {
-        let Self {
-            segments,
-            place,
-            recovery_point,
-            ..
-        } = self;
-        let first = segments
-            .partition_point(|segment| segment.base_offset <= *recovery_point)
-            .saturating_sub(1);
-        for segment in &mut segments[first..] {
-            segment.flush(place)?;
+        let flushed = |segment: &Segment| segment.base_offset <= self.recovery_point;
+        let first = self.segments.partition_point(flushed).saturating_sub(1);
+        for segment in &mut self.segments[first..] {
+            segment.flush(&self.place)?;
         }
+        self.flush_indexes()?;
+        if self.epochs_wait {
+            let path = self.place.dir.join(LEADER_EPOCHS);
+            disk::force_if_there(&path).map_err(LogError::io("flush", &path))?;
+            self.epochs_wait = false;
+        }
+        self.force_names()?;
         self.recovery_point = self.end_offset;
         self.unflushed_records = 0;
         self.unflushed_since_ms = None;
         Ok(())
+    }
+
+    /// Forces the indexes of closed segments that are not on the disk for certain: below the recovery point they are taken as
+    /// they are.
+    fn flush_indexes(&mut self) -> Result<(), LogError> {
+        let active = self.active().base_offset;
+        if active <= self.indexed_to {
+            return Ok(());
+        }
+        for pair in self.segments.windows(2) {
+            if pair[1].base_offset > self.indexed_to {
+                pair[0].flush_indexes(&self.place)?;
+            }
+        }
+        self.indexed_to = active;
+        Ok(())
+    }
+
+    /// Forces the names of the log's files, and of its folder: without them a power cut may take what was forced.
+    pub(super) fn force_names(&mut self) -> Result<(), LogError> {
+        let dir = &self.place.dir;
+        if self.names_wait {
+            disk::force_folder(dir).map_err(LogError::io("flush", dir))?;
+            self.names_wait = false;
+        }
+        let parent = dir.parent().unwrap_or(dir);
+        let forced = self.place.files.force_log_dir(parent);
+        forced.map_err(LogError::io("flush", parent))
     }
 
     /// Flushes where `flush.ms` have passed since the oldest record that is not on the disk for certain.
@@ -204,24 +220,6 @@ impl PartitionLog {
             self.flush()?;
         }
         Ok(())
-    }
-
-    /// A flush for another thread; hand it to [`PartitionLog::flushed`] when it has run.
-    pub fn flush_task(&self) -> Result<FlushTask, LogError> {
-        let first = self.segment_at(self.recovery_point);
-        let unflushed = self.segments[first..].iter().filter(|segment| segment.size > 0);
-        let files = unflushed
-            .map(|segment| segment.log(&self.place))
-            .collect::<Result<_, _>>()?;
-        Ok(FlushTask {
-            files,
-            up_to: self.end_offset,
-        })
-    }
-
-    /// Takes note of a flush that has run without an error.
-    pub fn flushed(&mut self, task: &FlushTask) {
-        self.recovery_point = self.recovery_point.max(task.up_to).min(self.end_offset);
     }
 
     /// Leaves the folder as Kafka does on a clean stop: flushed, indexes complete, producers in a snapshot.
@@ -237,8 +235,15 @@ impl PartitionLog {
         if let Some(active) = self.segments.last_mut() {
             active.finish(&self.place)?;
         }
+        if self.is_whole {
+            return Ok(());
+        }
+        snapshot::write(&self.place, self.end_offset, &self.producers, true)?;
+        self.names_wait = true;
+        self.active().flush_indexes(&self.place)?;
         self.flush()?;
-        snapshot::write(&self.place, self.end_offset, &self.producers, self.is_strict())
+        self.is_whole = true;
+        Ok(())
     }
 
     /// Gives the folder its deleted name, where it has one yet; it is removed after the delay.
@@ -249,6 +254,7 @@ impl PartitionLog {
         if self.has_folder {
             let deleted = rename_deleted(&self.place.dir)?;
             self.place.files.trash.put(deleted, delay_ms);
+            self.place.files.folder_changed();
         }
         Ok(())
     }

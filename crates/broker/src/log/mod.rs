@@ -14,6 +14,7 @@ mod codec;
 mod compact;
 mod config;
 mod dir;
+pub(crate) mod disk;
 mod dump;
 mod epochs;
 mod error;
@@ -49,7 +50,7 @@ pub use dump::{
 pub use epochs::{EpochEnd, EpochStart, LeaderEpochs};
 pub use error::LogError;
 pub use files::FileCache;
-pub use maintain::{FlushTask, Retired};
+pub use maintain::Retired;
 pub use partition::{Append, Appended, PartitionLog};
 pub use producers::{
     BatchMeta, CACHED_BATCHES, CompletedTxn, EndTxnMarker, NewMarker, ProducerEntry, ProducerError,

@@ -71,6 +71,14 @@ pub struct PartitionLog {
     /// Everything below was compacted.
     pub(super) cleaned_to: i64,
     pub(super) offline: bool,
+    /// Names in its folder may not be on the disk.
+    pub(super) names_wait: bool,
+    /// Its leader epochs may not be on the disk.
+    pub(super) epochs_wait: bool,
+    /// The indexes of closed segments that end here or before are on the disk.
+    pub(super) indexed_to: i64,
+    /// It is on the disk as a clean stop leaves it.
+    pub(super) is_whole: bool,
 }
 
 impl PartitionLog {
@@ -303,6 +311,7 @@ impl PartitionLog {
         }
         self.write_metadata()?;
         self.assign_epoch(header.leader_epoch, header.base_offset)?;
+        self.is_whole = false;
         let Self {
             segments,
             place,
@@ -315,6 +324,7 @@ impl PartitionLog {
         };
         if active.size == 0 {
             active.begin(now_ms);
+            self.names_wait = true;
         }
         if let Err(error) = active.append(place, header, parts, config) {
             self.offline = matches!(error, LogError::Offline { .. });
@@ -355,6 +365,8 @@ impl PartitionLog {
             let dir = &self.place.dir;
             std::fs::create_dir(dir).map_err(LogError::io("create", dir))?;
             self.has_folder = true;
+            self.names_wait = true;
+            self.place.files.folder_changed();
         }
         Ok(())
     }
@@ -366,6 +378,7 @@ impl PartitionLog {
             let text = partition_metadata(self.topic_id);
             replace(&path, text.as_bytes(), self.is_strict()).map_err(LogError::io("write", &path))?;
             self.has_metadata = true;
+            self.names_wait = true;
         }
         Ok(())
     }
@@ -373,6 +386,9 @@ impl PartitionLog {
     pub(super) fn write_epochs(&mut self) -> Result<(), LogError> {
         self.make_folder()?;
         let path = self.place.dir.join(LEADER_EPOCHS);
+        self.names_wait = true;
+        self.is_whole = false;
+        self.epochs_wait |= !self.is_strict();
         replace(&path, self.epochs.to_text().as_bytes(), self.is_strict())
             .map_err(LogError::io("write", &path))
     }

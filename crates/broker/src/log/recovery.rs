@@ -14,7 +14,7 @@ use super::files::{FileCache, remove_if_there};
 use super::partition::{PartitionLog, marker_of};
 use super::producers::{ProducerStates, Verifications};
 use super::scan::{Scan, ScanError};
-use super::segment::{LOG, Place, Segment};
+use super::segment::{LOG, OFFSET_INDEX, Place, Segment, TIME_INDEX, TXN_INDEX};
 use super::trash::DELETED_FILE;
 use super::{compact, snapshot, txn_index};
 
@@ -27,6 +27,8 @@ pub struct Known {
     pub recovery_point: i64,
     /// First offset of the log, as DeleteRecords and retention left it.
     pub log_start: i64,
+    /// Everything below was compacted.
+    pub cleaned_to: i64,
 }
 
 impl Known {
@@ -35,6 +37,7 @@ impl Known {
         clean: false,
         recovery_point: 0,
         log_start: 0,
+        cleaned_to: 0,
     };
 }
 
@@ -95,8 +98,13 @@ impl PartitionLog {
             has_metadata: false,
             unflushed_records: 0,
             unflushed_since_ms: None,
-            cleaned_to: 0,
+            cleaned_to: known.cleaned_to,
             offline: false,
+            // Who had it before may have been killed.
+            names_wait: true,
+            epochs_wait: !known.clean,
+            indexed_to: known.log_start,
+            is_whole: known.clean,
         };
         if has_folder {
             log.load(known, now_ms)?;
@@ -107,7 +115,7 @@ impl PartitionLog {
     fn load(&mut self, known: Known, now_ms: i64) -> Result<(), LogError> {
         self.load_metadata()?;
         let stored = self.load_epochs();
-        self.load_segments(known, now_ms)?;
+        let checked_from = self.load_segments(known, now_ms)?;
         self.end_offset = self.find_end()?;
         let first = self.segments[0].base_offset;
         self.log_start = known.log_start.max(first);
@@ -118,6 +126,7 @@ impl PartitionLog {
         if known.clean {
             self.recovery_point = self.end_offset;
         }
+        self.indexed_to = checked_from.map_or(self.recovery_point, |base| base.min(self.recovery_point));
         self.epochs.truncate_end(self.end_offset);
         self.epochs.truncate_start(self.log_start);
         if self.epochs != stored {
@@ -128,7 +137,7 @@ impl PartitionLog {
         if !known.clean {
             txn_index::truncate(&self.place, &self.segments, self.end_offset)?;
         }
-        self.rebuild_producers()
+        self.rebuild_producers_from(checked_from)
     }
 
     fn load_metadata(&mut self) -> Result<(), LogError> {
@@ -159,15 +168,15 @@ impl PartitionLog {
         self.epochs.clone()
     }
 
-    fn load_segments(&mut self, known: Known, now_ms: i64) -> Result<(), LogError> {
+    /// The base offset of the first segment that was checked, if one was.
+    fn load_segments(&mut self, known: Known, now_ms: i64) -> Result<Option<i64>, LogError> {
         remove_deleted_files(&self.place.dir)?;
         compact::finish_swaps(&self.place)?;
         let bases = self.list_segments()?;
         let mut segments = Vec::with_capacity(bases.len().max(1));
-        let mut cut = false;
-        let mut next_offset = 0;
+        let mut check: Option<Check> = None;
         for (at, &base) in bases.iter().enumerate() {
-            if cut {
+            if check.as_ref().is_some_and(|check| !check.goes_on_at(base)) {
                 // What follows a hole can't be reached without a lie about what is missing.
                 Segment::new(&self.place, base, now_ms).remove(&self.place)?;
                 continue;
@@ -179,15 +188,23 @@ impl PartitionLog {
             } else {
                 None
             };
-            let segment = if let Some(segment) = opened {
-                segment
-            } else {
-                let (segment, whole) = self.recover(base, next_offset, now_ms)?;
-                cut = !whole;
-                segment
-            };
-            next_offset = base;
-            segments.push(segment);
+            if let Some(segment) = opened {
+                segments.push(segment);
+                continue;
+            }
+            let check = check.get_or_insert_with(|| {
+                // The batches say again who wrote them: the file may be older or newer than they are.
+                self.epochs.truncate_end(base);
+                Check::new(base, known.cleaned_to, self.config.cleanup.compact)
+            });
+            segments.push(recover(
+                &self.place,
+                &self.config,
+                &mut self.epochs,
+                base,
+                check,
+                now_ms,
+            )?);
         }
         if !segments.is_empty() {
             self.segments = segments;
@@ -199,12 +216,12 @@ impl PartitionLog {
         if self.active().size > 0 {
             self.active().reserve_indexes(&self.place)?;
         }
-        Ok(())
+        Ok(check.map(|check| check.from))
     }
 
     fn list_segments(&self) -> Result<Vec<i64>, LogError> {
         let dir = &self.place.dir;
-        let mut bases = Vec::new();
+        let (mut bases, mut indexes) = (Vec::new(), Vec::new());
         for file in std::fs::read_dir(dir).map_err(LogError::io("list", dir))? {
             let path = file.map_err(LogError::io("list", dir))?.path();
             let base = path
@@ -213,6 +230,9 @@ impl PartitionLog {
                 .and_then(|stem| stem.parse::<i64>().ok());
             match path.extension().and_then(|suffix| suffix.to_str()) {
                 Some(LOG) => bases.extend(base.filter(|base| *base >= 0)),
+                Some(OFFSET_INDEX | TIME_INDEX | TXN_INDEX) => {
+                    indexes.extend(base.map(|base| (base, path)));
+                }
                 // Left by a crash in the middle of a replacement, a deletion or a compaction.
                 Some("tmp" | "deleted" | "cleaned") => {
                     super::files::remove_if_there(&path).map_err(LogError::io("remove", &path))?;
@@ -221,57 +241,13 @@ impl PartitionLog {
             }
         }
         bases.sort_unstable();
+        for (base, path) in indexes {
+            if bases.binary_search(&base).is_err() {
+                // It would speak for the next segment that begins there.
+                super::files::remove_if_there(&path).map_err(LogError::io("remove", &path))?;
+            }
+        }
         Ok(bases)
-    }
-
-    /// Checks every batch of a segment and makes its indexes anew. False where something had to be cut off.
-    fn recover(&mut self, base: i64, at_least: i64, now_ms: i64) -> Result<(Segment, bool), LogError> {
-        let mut segment = Segment::new(&self.place, base, now_ms);
-        let size = segment.file_size(&self.place)?;
-        segment.reset_indexes(&self.place)?;
-        if size == 0 {
-            return Ok((segment, true));
-        }
-        let file = segment.log(&self.place)?;
-        let mut scan = Scan::all(&file, size.min(u64::from(u32::MAX)));
-        let mut next_offset = base.max(at_least);
-        let stopped = loop {
-            let position = u64::from(segment.size);
-            let header = match scan.header(position) {
-                Ok(Some(header)) => header,
-                Ok(None) => break None,
-                Err(ScanError::Invalid(error)) => break Some(error.to_string()),
-                Err(error) => return Err(segment.scan_error(&self.place, error)),
-            };
-            if header.base_offset < next_offset || header.last_offset() - base > i64::from(i32::MAX) {
-                break Some(format!("offset {} after {next_offset}", header.base_offset));
-            }
-            match scan.check_crc(position, &header) {
-                Ok(()) => {}
-                Err(ScanError::Invalid(error)) => break Some(error.to_string()),
-                Err(error) => return Err(segment.scan_error(&self.place, error)),
-            }
-            next_offset = header.next_offset();
-            if self
-                .epochs
-                .latest()
-                .is_none_or(|latest| latest < header.leader_epoch)
-            {
-                self.epochs.assign(header.leader_epoch, header.base_offset);
-            }
-            segment.index(&self.place, &header, self.config.index_interval_bytes);
-        };
-        let cut = u64::from(segment.size) < size;
-        if cut {
-            let path = self.place.path(base, LOG);
-            tracing::warn!(
-                path = %path.display(), size, kept = segment.size, reason = stopped.unwrap_or_default(),
-                "log ends in what is no valid batch: cut off"
-            );
-            file.set_len(u64::from(segment.size))
-                .map_err(LogError::io("truncate", &path))?;
-        }
-        Ok((segment, !cut))
     }
 
     /// Offset after the last batch.
@@ -284,7 +260,13 @@ impl PartitionLog {
 
     /// What the log knows of its producers, from the newest snapshot and the batches after it.
     pub(super) fn rebuild_producers(&mut self) -> Result<(), LogError> {
-        let snapshot = snapshot::newest(&self.place, self.end_offset)?;
+        self.rebuild_producers_from(None)
+    }
+
+    /// The same; segments from `checked_from` on have been checked, and have no index of aborted transactions yet.
+    fn rebuild_producers_from(&mut self, checked_from: Option<i64>) -> Result<(), LogError> {
+        let newest = checked_from.map_or(self.end_offset, |base| base.min(self.end_offset));
+        let snapshot = snapshot::newest(&self.place, newest)?;
         let (from, producers) = snapshot.unwrap_or_default();
         let from = from.max(self.log_start);
         self.producers = producers;
@@ -337,4 +319,87 @@ impl PartitionLog {
         }
         Ok(())
     }
+}
+
+/// What is known of the batches that were checked, one segment after the other.
+struct Check {
+    from: i64,
+    /// The offset that comes next; none where the segment before was not checked.
+    next_offset: Option<i64>,
+    /// Something had to be cut off.
+    cut: bool,
+    /// Compaction may have taken records up to here.
+    holes_to: i64,
+}
+
+impl Check {
+    fn new(from: i64, cleaned_to: i64, compacts: bool) -> Self {
+        Self {
+            from,
+            next_offset: None,
+            cut: false,
+            holes_to: if compacts { i64::MAX } else { cleaned_to },
+        }
+    }
+
+    /// Can a segment or batch that begins at `offset` be the next.
+    fn goes_on_at(&self, offset: i64) -> bool {
+        let follows = |next: i64| offset == next || (offset > next && offset <= self.holes_to);
+        !self.cut && self.next_offset.is_none_or(follows)
+    }
+}
+
+/// Checks every batch of a segment and makes its indexes anew. A log ends where a batch is not whole, or is not the one that
+/// comes next.
+fn recover(
+    place: &Place,
+    config: &LogConfig,
+    epochs: &mut LeaderEpochs,
+    base: i64,
+    check: &mut Check,
+    now_ms: i64,
+) -> Result<Segment, LogError> {
+    let mut segment = Segment::new(place, base, now_ms);
+    let size = segment.file_size(place)?;
+    segment.reset_indexes(place)?;
+    check.next_offset = Some(base);
+    if size == 0 {
+        return Ok(segment);
+    }
+    let file = segment.log(place)?;
+    let mut scan = Scan::all(&file, size.min(u64::from(u32::MAX)));
+    let stopped = loop {
+        let position = u64::from(segment.size);
+        let header = match scan.header(position) {
+            Ok(Some(header)) => header,
+            Ok(None) => break None,
+            Err(ScanError::Invalid(error)) => break Some(error.to_string()),
+            Err(error) => return Err(segment.scan_error(place, error)),
+        };
+        if !check.goes_on_at(header.base_offset) || header.last_offset() - base > i64::from(i32::MAX) {
+            let next = check.next_offset.unwrap_or(base);
+            break Some(format!("offset {} where {next} was to come", header.base_offset));
+        }
+        match scan.check_crc(position, &header) {
+            Ok(()) => {}
+            Err(ScanError::Invalid(error)) => break Some(error.to_string()),
+            Err(error) => return Err(segment.scan_error(place, error)),
+        }
+        check.next_offset = Some(header.next_offset());
+        if epochs.latest().is_none_or(|latest| latest < header.leader_epoch) {
+            epochs.assign(header.leader_epoch, header.base_offset);
+        }
+        segment.index(place, &header, config.index_interval_bytes);
+    };
+    if u64::from(segment.size) < size {
+        check.cut = true;
+        let path = place.path(base, LOG);
+        tracing::warn!(
+            path = %path.display(), size, kept = segment.size, reason = stopped.unwrap_or_default(),
+            "log ends in what is no valid batch: cut off"
+        );
+        file.set_len(u64::from(segment.size))
+            .map_err(LogError::io("truncate", &path))?;
+    }
+    Ok(segment)
 }

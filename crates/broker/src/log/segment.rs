@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::batch::BatchHeader;
 use super::config::LogConfig;
+use super::disk;
 use super::error::LogError;
 use super::files::{self, FileCache, open_append};
 use super::index::{Entry, Index, OffsetEntry, TimeEntry};
@@ -153,7 +154,9 @@ impl Segment {
         self.first_timestamp = None;
         self.bytes_since_index = 0;
         self.size = 0;
-        Ok(())
+        // Replaying the producers makes it again.
+        let path = place.path(self.base_offset, TXN_INDEX);
+        files::remove_if_there(&path).map_err(LogError::io("remove", &path))
     }
 
     /// The log file, for reading and appending.
@@ -463,9 +466,11 @@ impl Segment {
     /// Cuts the segment off before the batch at `position`, which starts at `base_offset` or later.
     pub(super) fn truncate(&mut self, place: &Place, position: u32) -> Result<(), LogError> {
         let path = place.path(self.base_offset, LOG);
-        self.log(place)?
-            .set_len(u64::from(position))
+        let log = self.log(place)?;
+        log.set_len(u64::from(position))
             .map_err(LogError::io("truncate", &path))?;
+        // What comes next may go to another segment: a power cut must not bring back what was there in its place.
+        disk::force(&log, &path).map_err(LogError::io("flush", &path))?;
         let index = self.index_file(place, &self.offsets, OFFSET_INDEX, self.offsets_id)?;
         let kept = |entry: &OffsetEntry| entry.position < position;
         let path = place.path(self.base_offset, OFFSET_INDEX);
@@ -521,14 +526,23 @@ impl Segment {
         }
     }
 
-    /// Forces everything to the disk.
+    /// Forces the records to the disk.
     pub(super) fn flush(&mut self, place: &Place) -> Result<(), LogError> {
         if self.size == 0 {
             return Ok(());
         }
         self.write_indexes(place)?;
         let path = place.path(self.base_offset, LOG);
-        self.log(place)?.sync_data().map_err(LogError::io("flush", &path))
+        disk::force(&*self.log(place)?, &path).map_err(LogError::io("flush", &path))
+    }
+
+    /// Forces the indexes of a segment that is closed, which are taken as they are from then on.
+    pub(super) fn flush_indexes(&self, place: &Place) -> Result<(), LogError> {
+        for suffix in [OFFSET_INDEX, TIME_INDEX, TXN_INDEX] {
+            let path = place.path(self.base_offset, suffix);
+            disk::force_if_there(&path).map_err(LogError::io("flush", &path))?;
+        }
+        Ok(())
     }
 
     /// Closes the segment's files, as far as nobody reads them.

@@ -89,7 +89,7 @@ fn a_closed_log_opens_as_it_was() {
     let clean = Known {
         clean: true,
         recovery_point: 150,
-        log_start: 0,
+        ..Known::NOTHING
     };
     let mut log = bench.open_known(clean);
     assert_eq!(read_all(&log), wanted);

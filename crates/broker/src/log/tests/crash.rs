@@ -155,7 +155,7 @@ proptest! {
         let cut_at = cut.index(end as usize) as i64;
         if closed {
             log.close().unwrap();
-            log = bench.open_known(Known { clean: true, recovery_point: end, log_start: 0 });
+            log = bench.open_known(Known { clean: true, recovery_point: end, ..Known::NOTHING });
         }
         check_lookups(&log, &stamps)?;
         log.truncate_to(cut_at).unwrap();

@@ -106,7 +106,7 @@ fn producers_survive_a_clean_stop_in_their_snapshot() {
     let clean = Known {
         clean: true,
         recovery_point: 60,
-        log_start: 0,
+        ..Known::NOTHING
     };
     let reopened = bench.open_known(clean);
     assert_eq!(last(&reopened, 1), 29);
