@@ -244,7 +244,9 @@ struct Asked {
 impl Rig {
     pub(super) fn new(brokers: i32) -> Self {
         let mut rig = Self {
-            folder: tempfile::tempdir().unwrap(),
+            folder: tempfile::tempdir_in("/dev/shm")
+                .or_else(|_| tempfile::tempdir())
+                .unwrap(),
             nodes: (1..=brokers)
                 .map(|id| (id, Node::local(9091 + id as u16)))
                 .collect(),
