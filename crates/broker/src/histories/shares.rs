@@ -57,7 +57,7 @@ pub(super) struct ShareModel {
     /// How often a record was given.
     given: BTreeMap<Place, usize>,
     /// Fetches whose answer nobody saw.
-    unseen: usize,
+    pub(super) unseen: usize,
     /// Records that were accepted or rejected.
     pub(super) settled: usize,
 }
