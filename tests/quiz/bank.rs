@@ -142,6 +142,31 @@ fn neither_length_nor_wording_gives_the_right_choice_away() {
     );
 }
 
+#[test]
+fn the_right_choice_stands_at_each_position_as_often() {
+    let bank = Bank::load(&Files::Embedded).unwrap();
+    let mut at: BTreeMap<usize, [u32; 4]> = BTreeMap::new();
+    for seed in 0..200 {
+        for drawn in draw(&bank, seed).unwrap().questions {
+            let all = choices(drawn.question);
+            let right = |index: &usize| all.get(*index).is_some_and(|choice| choice.right);
+            if all.iter().filter(|choice| choice.right).count() == 1
+                && let Some(position) = drawn.shown.iter().position(|index| right(index))
+            {
+                at.entry(all.len()).or_default()[position] += 1;
+            }
+        }
+    }
+    for (of, counts) in at {
+        let counts = &counts[..of];
+        let mean = counts.iter().sum::<u32>() / of as u32;
+        assert!(
+            counts.iter().all(|count| count.abs_diff(mean) * 10 <= mean * 2),
+            "{of} choices: {counts:?}"
+        );
+    }
+}
+
 fn questions(bank: &Bank) -> Vec<&Question> {
     bank.domains.iter().flat_map(|domain| &domain.questions).collect()
 }
