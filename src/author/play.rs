@@ -10,11 +10,11 @@ use uuid::Uuid;
 use super::labs;
 use super::player::{COMMAND_LIMIT, Said, Typist, copy_files};
 use crate::cancel::Cancel;
-use crate::check::{self, CheckContext, CheckResult, JobFacts, JobSource, setup};
+use crate::check::{self, CheckContext, CheckResult, JobFacts, LabSource, setup};
 use crate::course::model::Wrong;
 use crate::course::{Course, Exercise, Need, Script, Step};
 use crate::kafka::{Admin, Target};
-use crate::lab::{BrokerVerb, LabClient};
+use crate::lab::{BrokerVerb, LabClient, Witnessed};
 use crate::problem::{Exit, Outcome, Problem};
 use crate::tools::background::Background;
 use crate::tools::txn::TxnDesk;
@@ -88,11 +88,20 @@ struct NewJobs {
     before: Option<u64>,
 }
 
-impl JobSource for NewJobs {
+impl LabSource for NewJobs {
     fn jobs(&self) -> Result<Vec<JobFacts>, String> {
         let mut jobs = self.lab.jobs().map_err(|problem| problem.what)?;
         jobs.retain(|job| Some(job.id) > self.before);
         Ok(jobs.into_iter().map(JobFacts::from).collect())
+    }
+
+    fn clock_ahead_ms(&self) -> Result<u64, String> {
+        let status = self.lab.status().map_err(|problem| problem.what)?;
+        Ok(status.clock_ahead_ms)
+    }
+
+    fn witnessed(&self, topic: &str) -> Result<Witnessed, String> {
+        self.lab.witnessed(topic).map_err(|problem| problem.what)
     }
 }
 
@@ -132,7 +141,7 @@ impl<'a> Run<'a> {
             Some(lab) => {
                 let before = lab.jobs().unwrap_or_default().iter().map(|job| job.id).max();
                 let lab = lab.clone();
-                Some(Box::new(NewJobs { lab, before }) as Box<dyn JobSource + Send>)
+                Some(Box::new(NewJobs { lab, before }) as Box<dyn LabSource + Send>)
             }
         };
         let context = CheckContext::new(&target, jobs).map_err(|error| {

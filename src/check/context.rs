@@ -10,7 +10,7 @@ use super::AskError;
 use crate::course::checks::Isolation;
 use crate::jobs::status::JobStatus;
 use crate::kafka::{Admin, GroupListing, KafkaResult, Scanner, Target, Topic, Wire};
-use crate::lab::LabClient;
+use crate::lab::{LabClient, Witnessed};
 
 /// Most records of a topic that a check looks at; what comes after them is counted only.
 const RECORDS_LIMIT: usize = 50_000;
@@ -51,16 +51,31 @@ impl From<JobStatus> for JobFacts {
     }
 }
 
-/// Who knows the running jobs: the lab's process.
-pub trait JobSource {
+/// Who knows what no request of Kafka's protocol tells: the lab's process.
+pub trait LabSource {
     /// All jobs, oldest first; the error says in a sentence why they can't be known.
     fn jobs(&self) -> Result<Vec<JobFacts>, String>;
+
+    /// How far the cluster's clock is ahead of the machine's, in ms.
+    fn clock_ahead_ms(&self) -> Result<u64, String>;
+
+    /// What has happened to the records of a topic, by its name on the cluster.
+    fn witnessed(&self, topic: &str) -> Result<Witnessed, String>;
 }
 
-impl JobSource for LabClient {
+impl LabSource for LabClient {
     fn jobs(&self) -> Result<Vec<JobFacts>, String> {
         let jobs = self.jobs().map_err(|problem| problem.what)?;
         Ok(jobs.into_iter().map(JobFacts::from).collect())
+    }
+
+    fn clock_ahead_ms(&self) -> Result<u64, String> {
+        let status = self.status().map_err(|problem| problem.what)?;
+        Ok(status.clock_ahead_ms)
+    }
+
+    fn witnessed(&self, topic: &str) -> Result<Witnessed, String> {
+        LabClient::witnessed(self, topic).map_err(|problem| problem.what)
     }
 }
 
@@ -71,7 +86,7 @@ pub struct CheckContext {
     admin: Admin,
     /// Connected when the first check asks for a transaction.
     wire: Option<Wire>,
-    jobs: Option<Box<dyn JobSource + Send>>,
+    lab: Option<Box<dyn LabSource + Send>>,
     answers: BTreeMap<String, String>,
     /// By topic and isolation level.
     records: BTreeMap<(String, &'static str), TopicRecords>,
@@ -87,13 +102,13 @@ struct Round {
 }
 
 impl CheckContext {
-    /// A context for the cluster at `target`; without `jobs`, checks of jobs say that this lab has none.
-    pub fn new(target: &Target, jobs: Option<Box<dyn JobSource + Send>>) -> KafkaResult<Self> {
+    /// A context for the cluster at `target`; without `lab`, checks of jobs say that this lab has none.
+    pub fn new(target: &Target, lab: Option<Box<dyn LabSource + Send>>) -> KafkaResult<Self> {
         Ok(Self {
             target: target.clone(),
             admin: Admin::new(target, TIMEOUT)?,
             wire: None,
-            jobs,
+            lab,
             answers: BTreeMap::new(),
             records: BTreeMap::new(),
             round: Round::default(),
@@ -165,12 +180,30 @@ impl CheckContext {
     pub(super) fn jobs(&mut self) -> Result<&[JobFacts], AskError> {
         if self.round.jobs.is_none() {
             let source = self
-                .jobs
+                .lab
                 .as_ref()
                 .ok_or_else(|| AskError::Lab("this lab runs no jobs".into()))?;
             self.round.jobs = Some(source.jobs().map_err(AskError::Lab)?);
         }
         Ok(self.round.jobs.as_deref().unwrap_or_default())
+    }
+
+    /// The cluster's time, in ms since 1970: a cluster that no lab knows has the machine's.
+    pub(super) fn now_ms(&self) -> Result<i64, AskError> {
+        let ahead_ms = match &self.lab {
+            Some(lab) => lab.clock_ahead_ms().map_err(AskError::Lab)?,
+            None => 0,
+        };
+        let ahead_ms = i64::try_from(ahead_ms).unwrap_or(i64::MAX);
+        Ok(jiff::Timestamp::now().as_millisecond().saturating_add(ahead_ms))
+    }
+
+    /// What has happened to the records of a topic.
+    pub(super) fn witnessed(&self, topic: &str) -> Result<Witnessed, AskError> {
+        let source = self.lab.as_ref();
+        let source =
+            source.ok_or_else(|| AskError::Lab("this lab can't tell what has happened to records".into()))?;
+        source.witnessed(&self.target.real(topic)).map_err(AskError::Lab)
     }
 
     /// The records of a topic as far as they were read up to now.
@@ -201,6 +234,8 @@ impl CheckContext {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Seen {
     pub(super) partition: i32,
+    /// In ms since 1970.
+    pub(super) timestamp_ms: Option<i64>,
     pub(super) key: Option<Vec<u8>>,
     /// It has no value.
     pub(super) tombstone: bool,
@@ -252,6 +287,7 @@ impl TopicRecords {
             bytes += size;
             new.push(Seen {
                 partition: record.partition,
+                timestamp_ms: record.timestamp_ms,
                 key: record.key.map(<[u8]>::to_vec),
                 tombstone: record.value.is_none(),
                 value: record.value.and_then(|value| serde_json::from_slice(value).ok()),

@@ -18,7 +18,7 @@ mod wording;
 use crate::course::checks::{Check, CheckKind};
 use crate::kafka::KafkaError;
 
-pub use context::{CheckContext, JobFacts, JobSource};
+pub use context::{CheckContext, JobFacts, LabSource};
 pub use wording::label;
 
 /// What a check found.

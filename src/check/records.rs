@@ -14,6 +14,10 @@ const KEYS: &str = "Records without a key are spread; the key comes before the s
 pub(super) fn look(check: &RecordsCheck, context: &mut CheckContext) -> Result<Finding, AskError> {
     let name = &check.records;
     let isolation = check.isolation.unwrap_or(Isolation::ReadCommitted);
+    let before_ms = match check.least_age_ms().flatten() {
+        Some(age_ms) => Some(context.now_ms()? - age_ms),
+        None => None,
+    };
     let records = context.records(name, isolation, check.anew)?;
     if !records.exists {
         let finding = topic::missing(name, context)?;
@@ -26,7 +30,10 @@ pub(super) fn look(check: &RecordsCheck, context: &mut CheckContext) -> Result<F
     let mut all: Vec<&Seen> = records
         .seen
         .iter()
-        .filter(|seen| of_interest(check, seen))
+        .filter(|seen| {
+            let old = before_ms.is_none_or(|before| seen.timestamp_ms.is_some_and(|at| at < before));
+            old && of_interest(check, seen)
+        })
         .collect();
     all.sort_by_key(|seen| seen.partition);
     let beyond = records.beyond;

@@ -263,8 +263,8 @@ fn how_the_last_transaction_stands_is_seen() {
     insta::assert_snapshot!(told, @"
     [ ] the last transaction of payouts is not begun (Empty): the last transaction of payouts is open (Ongoing), and this step needs it not begun (Empty)
     [x] the last transaction of payouts is open (Ongoing): open (Ongoing)
-    [ ] the last transaction of payouts is aborted (CompleteAbort): the last transaction of payouts is open (Ongoing), and this step needs it aborted (CompleteAbort). Abort it: txn abort
-    [ ] the last transaction of payouts is committed (CompleteCommit): the last transaction of payouts is open (Ongoing), and this step needs it committed (CompleteCommit). Commit it: txn commit
+    [ ] the last transaction of payouts is aborted (CompleteAbort): the last transaction of payouts is open (Ongoing), and this step needs it aborted (CompleteAbort). It ends with: txn abort
+    [ ] the last transaction of payouts is committed (CompleteCommit): the last transaction of payouts is open (Ongoing), and this step needs it committed (CompleteCommit). It ends with: txn commit
     ");
     producer.abort_transaction(LIMIT).unwrap();
     // The markers are written after the answer.
@@ -323,4 +323,76 @@ fn a_topic_that_is_in_the_way_is_said() {
     let problem = setup::run(&course, exercise, &exercise.steps[0], &target).unwrap_err();
     assert!(problem.what.contains("is there with 1 partition,"), "{problem}");
     assert!(problem.next.unwrap().contains("reset"));
+}
+
+/// A lab whose embedded cluster is asked what it has seen.
+struct Seeing(streamlings_broker::Witnessed);
+
+impl LabSource for Seeing {
+    fn jobs(&self) -> Result<Vec<JobFacts>, String> {
+        Ok(Vec::new())
+    }
+
+    fn clock_ahead_ms(&self) -> Result<u64, String> {
+        Ok(86_400_000)
+    }
+
+    fn witnessed(&self, topic: &str) -> Result<crate::lab::Witnessed, String> {
+        assert!(topic.ends_with("-rides"), "asked by its name on the cluster");
+        Ok(crate::lab::Witnessed {
+            unanswered: self.0.unanswered,
+            recognised: self.0.recognised,
+            refused: self.0.refused,
+            lost: self.0.lost,
+        })
+    }
+}
+
+#[test]
+fn what_has_happened_to_records_is_asked_of_the_lab() {
+    let checks = [
+        "topic = \"rides\"\nunanswered = 1",
+        "topic = \"rides\"\nrecognised = 1",
+        "topic = \"rides\"\nrefused = 1\npartitions = 3",
+        "topic = \"rides\"\nlost = 3",
+        "records = \"rides\"\nolder-than = \"1d\"\ncount = 4",
+        "records = \"rides\"\nolder-than = \"20000d\"\ncount = 4",
+    ];
+    let setup = format!("needs = [\"witness\"]\n{SETUP}");
+    let (_folder, course) = course(&setup, &checks, RIDES);
+    let exercise = course.exercise("1.1").unwrap();
+    let (_cluster, target) = cluster();
+    setup::run(&course, exercise, &exercise.steps[0], &target).unwrap();
+    let told_of = |seen: streamlings_broker::Witnessed| {
+        let mut context = CheckContext::new(&target, Some(Box::new(Seeing(seen)))).unwrap();
+        told(&evaluate_all(&exercise.steps[0].checks, &mut context))
+    };
+    insta::assert_snapshot!(told_of(streamlings_broker::Witnessed::default()), @"
+    [ ] topic rides has 1 write without an answer: rides: every write to it was answered. First the fault, then the producer: fault add --api Produce --times 1 --drop-answer
+    [ ] topic rides has 1 recognised retry: rides: no retry to it was recognised. It takes an answer that is lost, and then a producer with --command-property enable.idempotence=true.
+    [ ] topic rides has 3 partitions and 1 refused write: rides: no write to it was refused. Only acks=all is held to min.insync.replicas: --request-required-acks all
+    [ ] topic rides has 3 lost records: rides: none of its records is lost. Pause the followers, send with acks=1, kill the leader: once another leads and the old one is back, it cuts the record off.
+    [x] 4 records older than 1d in rides: 4 records
+    [ ] 4 records older than 20000d in rides: rides has 4 records, and none older than 20000d
+    ");
+    let some = streamlings_broker::Witnessed {
+        unanswered: 1,
+        recognised: 2,
+        refused: 1,
+        lost: 1,
+    };
+    insta::assert_snapshot!(told_of(some), @"
+    [x] topic rides has 1 write without an answer: rides has 3 partitions
+    [x] topic rides has 1 recognised retry: rides has 3 partitions
+    [x] topic rides has 3 partitions and 1 refused write: rides has 3 partitions
+    [ ] topic rides has 3 lost records: 1 of 3 so far. Pause the followers, send with acks=1, kill the leader: once another leads and the old one is back, it cuts the record off.
+    [x] 4 records older than 1d in rides: 4 records
+    [ ] 4 records older than 20000d in rides: rides has 4 records, and none older than 20000d
+    ");
+    let mut without = CheckContext::new(&target, None).unwrap();
+    let result = &evaluate_all(&exercise.steps[0].checks, &mut without)[0];
+    assert!(
+        result.unknown && result.found.contains("can't tell"),
+        "{result:?}"
+    );
 }

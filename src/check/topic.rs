@@ -53,6 +53,9 @@ pub(super) fn look(check: &TopicCheck, context: &mut CheckContext) -> Result<Fin
     if let Some(finding) = in_sync(check, &topic).or_else(|| leaders(check, &topic)) {
         return Ok(finding);
     }
+    if let Some(finding) = happened(check, &topic, context)? {
+        return Ok(finding);
+    }
     for (at, wanted) in [(At::Earliest, &check.starts), (At::Latest, &check.ends)] {
         if let Some(finding) = offsets(name, at, wanted, context)? {
             return Ok(finding);
@@ -97,10 +100,74 @@ fn leaders(check: &TopicCheck, topic: &Topic) -> Option<Finding> {
             Some(None) => format!("partition {id} of {name} has no leader now"),
             None => format!("{name} has no partition {id}"),
         };
-        Some(Finding::fail(format!(
-            "{found}, and this step needs broker {wanted}"
-        )))
+        let first = partition.and_then(|partition| partition.replicas.first());
+        Some(
+            Finding::fail(format!("{found}, and this step needs broker {wanted}")).advise(
+                if first == Some(wanted) {
+                    "It is the first of `Replicas`, and is asked to lead by kafka-leader-election.".to_string()
+                } else {
+                    format!(
+                        "The first of `Replicas` is to lead: kafka-topics --describe --topic {name}. Their order is given \
+                         as the topic is made (--replica-assignment), or by kafka-reassign-partitions."
+                    )
+                },
+            ),
+        )
     })
+}
+
+/// What has not happened yet to the topic's records, and how it comes about; in the order of [`TopicCheck::happened`].
+const NOT_YET: [(&str, &str); 4] = [
+    (
+        "every write to it was answered",
+        "First the fault, then the producer: fault add --api Produce --times 1 --drop-answer",
+    ),
+    (
+        "no retry to it was recognised",
+        "It takes an answer that is lost, and then a producer with --command-property enable.idempotence=true.",
+    ),
+    (
+        "no write to it was refused",
+        "Only acks=all is held to min.insync.replicas: --request-required-acks all",
+    ),
+    (
+        "none of its records is lost",
+        "Pause the followers, send with acks=1, kill the leader: once another leads and the old one is back, it cuts \
+         the record off.",
+    ),
+];
+
+fn happened(check: &TopicCheck, topic: &Topic, context: &CheckContext) -> Result<Option<Finding>, AskError> {
+    let wanted = check.happened();
+    let name = &check.topic;
+    if wanted.iter().all(Option::is_none) {
+        return Ok(None);
+    }
+    let seen = context.witnessed(&check.topic)?;
+    let seen = [seen.unanswered, seen.recognised, seen.refused, seen.lost];
+    let missing = wanted
+        .into_iter()
+        .zip(seen)
+        .zip(NOT_YET)
+        .find(|((wanted, seen), _)| wanted.is_some_and(|wanted| *seen < wanted));
+    let Some(((wanted, seen), (none, how))) = missing else {
+        return Ok(None);
+    };
+    let found = if seen > 0 {
+        format!("{seen} of {} so far", wanted.unwrap_or_default())
+    } else if is_empty(topic, context)? {
+        format!("nothing has arrived in {name}")
+    } else {
+        format!("{name}: {none}")
+    };
+    Ok(Some(Finding::fail(found).advise(how)))
+}
+
+/// Whether no partition was ever written to; one that can't say counts as empty.
+fn is_empty(topic: &Topic, context: &CheckContext) -> Result<bool, AskError> {
+    let partitions: Vec<i32> = topic.partitions.iter().map(|partition| partition.id).collect();
+    let ends = context.admin().offsets(&topic.name, &partitions, At::Latest)?;
+    Ok(ends.iter().all(|(_, end)| end.unwrap_or_default() == 0))
 }
 
 fn offsets(

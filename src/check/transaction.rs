@@ -30,8 +30,12 @@ pub(super) fn look(check: &TransactionCheck, context: &mut CheckContext) -> Resu
         said(wanted.word())
     ));
     Ok(match wanted {
-        TransactionStateWord::CompleteCommit if found == "Ongoing" => finding.advise("Commit it: txn commit"),
-        TransactionStateWord::CompleteAbort if found == "Ongoing" => finding.advise("Abort it: txn abort"),
+        TransactionStateWord::CompleteCommit if found == "Ongoing" => {
+            finding.advise("It ends with: txn commit")
+        }
+        TransactionStateWord::CompleteAbort if found == "Ongoing" => {
+            finding.advise("It ends with: txn abort")
+        }
         _ if found == "Empty" => finding.advise("It begins with its first record: txn send"),
         _ => finding,
     })

@@ -65,6 +65,8 @@ fn topic(check: &TopicCheck) -> String {
                 .map(|(partition, offset)| format!("the {what} offset {offset} in partition {partition}")),
         );
     }
+    let happened = check.happened().into_iter().zip(HAPPENED);
+    has.extend(happened.filter_map(|(wanted, noun)| Some(count_of(wanted?, noun))));
     has.extend(check.config.iter().map(|(key, value)| format!("{key}={value}")));
     if has.is_empty() {
         format!("topic {name} exists")
@@ -89,6 +91,9 @@ pub(super) fn subject(check: &RecordsCheck) -> String {
     }
     if check.tombstones {
         text.push_str("without a value ");
+    }
+    if let Some(age) = &check.older_than {
+        text.push_str(&format!("older than {age} "));
     }
     format!("{text}in {}", check.records)
 }
@@ -221,6 +226,18 @@ pub(super) fn plain(value: &Value) -> String {
     value
         .as_str()
         .map_or_else(|| value.to_string(), |text| crate::ui::visible(text).into_owned())
+}
+
+/// What can have happened to a topic's records, one and many; in the order of [`TopicCheck::happened`].
+const HAPPENED: [(&str, &str); 4] = [
+    ("write without an answer", "writes without an answer"),
+    ("recognised retry", "recognised retries"),
+    ("refused write", "refused writes"),
+    ("lost record", "lost records"),
+];
+
+fn count_of(number: u64, (one, many): (&str, &str)) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 /// `1 partition`, `3 partitions`.

@@ -76,12 +76,31 @@ pub struct TopicCheck {
     /// Offset of the next record to come, by partition.
     #[serde(default)]
     pub ends: BTreeMap<String, u64>,
+    /// So many writes to it, or more, were handled without an answer.
+    #[schemars(range(min = 1))]
+    pub unanswered: Option<u64>,
+    /// So many retries, or more, were recognised and not written again.
+    #[schemars(range(min = 1))]
+    pub recognised: Option<u64>,
+    /// So many writes with acks=all, or more, were refused: too few replicas in sync.
+    #[schemars(range(min = 1))]
+    pub refused: Option<u64>,
+    /// So many records, or more, are lost: on a leader that died, and on none of the others.
+    #[schemars(range(min = 1))]
+    pub lost: Option<u64>,
     /// Write `false` for a topic that must be gone.
     pub exists: Option<bool>,
     /// The line with the box, if the lab's own wording is not right.
     pub label: Option<String>,
     /// Added to what a failing check says.
     pub tip: Option<String>,
+}
+
+impl TopicCheck {
+    /// What must have happened to its records: how often each, `None` where it isn't asked.
+    pub fn happened(&self) -> [Option<u64>; 4] {
+        [self.unanswered, self.recognised, self.refused, self.lost]
+    }
 }
 
 /// A topic holds these records.
@@ -113,6 +132,8 @@ pub struct RecordsCheck {
     /// Only records without a value.
     #[serde(default)]
     pub tombstones: bool,
+    /// Only records that are older than this by the cluster's clock: `7d`, `36h`.
+    pub older_than: Option<String>,
     /// Whether records of transactions that are open or aborted count as well; without it they don't.
     pub isolation: Option<Isolation>,
     /// Records may go away (retention, compaction): all are read again each time.
@@ -122,6 +143,20 @@ pub struct RecordsCheck {
     pub label: Option<String>,
     /// Added to what a failing check says.
     pub tip: Option<String>,
+}
+
+impl RecordsCheck {
+    /// The age, in ms, that a record must have to be looked at; the outer option is empty where it is no length of time.
+    #[expect(clippy::option_option, reason = "broken, not asked, or an age")]
+    pub fn least_age_ms(&self) -> Option<Option<i64>> {
+        let Some(text) = &self.older_than else {
+            return Some(None);
+        };
+        let span: jiff::Span = text.parse().ok()?;
+        let length = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok()?;
+        let ms = i64::try_from(length.as_millis()).ok()?;
+        (ms > 0).then_some(Some(ms))
+    }
 }
 
 /// Where the records of one key may be.

@@ -91,6 +91,7 @@ pub fn parse(text: &str, file: &Path, slug: &str) -> Result<Exercise, Vec<Proble
     reader.finish();
     if let Some(front) = &front {
         reader.front(&front.value, slug, &front.lines);
+        reader.needs(&front.value.needs);
     }
     match front {
         Some(front) if reader.problems.is_empty() => Ok(Exercise {
@@ -732,6 +733,27 @@ impl Reader<'_> {
         }
     }
 
+    /// A check of what only some labs can tell belongs to a step that says so.
+    fn needs(&mut self, exercise: &[Need]) {
+        let mut lines = Vec::new();
+        for Draft { step, .. } in &self.steps {
+            let has = |need| exercise.contains(&need) || step.setup.needs.contains(&need);
+            lines.extend(step.checks.iter().filter_map(|check| match &check.kind {
+                CheckKind::Topic(topic) if topic.happened().iter().any(Option::is_some) => {
+                    (!has(Need::Witness)).then_some(check.line)
+                }
+                _ => None,
+            }));
+        }
+        for line in lines {
+            self.fail(
+                line,
+                "only some labs can tell what has happened to records",
+                "write in the step's toml setup: needs = [\"witness\"]",
+            );
+        }
+    }
+
     fn front(&mut self, front: &FrontMatter, slug: &str, lines: &located::Lines) {
         let number =
             |text: &str| matches!(text.len(), 1..=3) && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -797,6 +819,9 @@ fn incomplete(kind: &CheckKind) -> Option<(String, String)> {
                 "this check asks nothing about the records",
                 "add count, at-least, keyed, key-partition, distinct-keys, distinct-values or partitions-used",
             )
+        }
+        CheckKind::Records(check) if check.least_age_ms().is_none() => {
+            fail("'older-than' is no length of time", "write: older-than = \"7d\"")
         }
         CheckKind::Topic(check)
             if check

@@ -63,6 +63,8 @@ pub enum Need {
     PauseReplication,
     /// Delay, refuse and drop requests.
     Faults,
+    /// Tell what has happened to a topic's records.
+    Witness,
     /// Run Flink SQL jobs.
     Jobs,
 }
@@ -76,6 +78,7 @@ impl Need {
             Self::AdvanceClock => "advance_clock",
             Self::PauseReplication => "pause_replication",
             Self::Faults => "faults",
+            Self::Witness => "witness",
             Self::Jobs => "jobs",
         }
     }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::state::LabFiles;
-use super::status::{BackendKind, BrokerVerb, Capabilities, FaultRule, LabInfo, LabStatus};
+use super::status::{BackendKind, BrokerVerb, Capabilities, FaultRule, LabInfo, LabStatus, Witnessed};
 use crate::home::Home;
 use crate::jobs::status::{JobStatus, LogLine, Refusal, Submit, Submitted};
 use crate::kafka::Target;
@@ -196,6 +196,12 @@ impl LabClient {
     /// Ends all faults. Needs the capability `faults`.
     pub fn clear_faults(&self) -> Outcome<()> {
         self.call("POST", "/faults/clear", Some(&()), QUICK)?.value()
+    }
+
+    /// What has happened to the records of a topic, by its name on the cluster. Needs the capability `witness`.
+    pub fn witnessed(&self, topic: &str) -> Outcome<Witnessed> {
+        let path = format!("/topics/{}/witnessed", path_segment(topic));
+        self.call("GET", &path, None::<&()>, QUICK)?.value()
     }
 
     /// Moves the cluster's clock forward. Needs the capability `advance_clock`.

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 use super::backend::Backend;
-use super::status::{BrokerVerb, FaultRule, LabInfo, LabStatus};
+use super::status::{BrokerVerb, FaultRule, LabInfo, LabStatus, Witnessed};
 use crate::jobs::JobManager;
 use crate::jobs::status::{JobStatus, LogLine, Refusal, Submit, Submitted};
 use crate::problem::{Exit, Outcome, Problem};
@@ -98,6 +98,7 @@ pub(super) fn router(lab: Arc<Lab>, token: String, port: u16) -> Router {
         .route("/brokers/{id}", post(broker))
         .route("/faults", get(faults).post(add_fault))
         .route("/faults/clear", post(clear_faults))
+        .route("/topics/{topic}/witnessed", get(witnessed))
         .route("/clock/advance", post(advance_clock))
         .with_state(lab);
     Router::new()
@@ -245,6 +246,13 @@ async fn add_fault(State(lab): State<Arc<Lab>>, Json(rule): Json<FaultRule>) -> 
 
 async fn clear_faults(State(lab): State<Arc<Lab>>) -> Result<Json<()>, Refused> {
     on_backend(lab, |backend| backend.clear_faults()).await
+}
+
+async fn witnessed(
+    State(lab): State<Arc<Lab>>,
+    Path(topic): Path<String>,
+) -> Result<Json<Witnessed>, Refused> {
+    Ok(Json(blocking(move || lab.backend.witnessed(&topic)).await??))
 }
 
 async fn advance_clock(State(lab): State<Arc<Lab>>, Json(by_ms): Json<u64>) -> Result<Json<()>, Refused> {

@@ -22,5 +22,7 @@ mod temporary;
 pub use client::LabClient;
 pub use launch::{Interaction, Up, ensure_up, up};
 pub use request::{BackendChoice, UpRequest};
-pub use status::{BackendKind, BrokerStatus, BrokerVerb, Capabilities, FaultAction, FaultRule, LabStatus};
+pub use status::{
+    BackendKind, BrokerStatus, BrokerVerb, Capabilities, FaultAction, FaultRule, LabStatus, Witnessed,
+};
 pub use temporary::Temporary;

@@ -61,6 +61,8 @@ pub struct Capabilities {
     pub pause_replication: bool,
     /// Requests can be delayed, refused and dropped.
     pub faults: bool,
+    /// It can be asked what has happened to a topic's records.
+    pub witness: bool,
     /// Streaming jobs can run.
     pub jobs: bool,
 }
@@ -74,6 +76,7 @@ impl Capabilities {
             "advance_clock" => self.advance_clock,
             "pause_replication" => self.pause_replication,
             "faults" => self.faults,
+            "witness" => self.witness,
             "jobs" => self.jobs,
             _ => false,
         }
@@ -100,6 +103,20 @@ pub enum BrokerVerb {
     PauseReplication,
     /// Its followers fetch again.
     ResumeReplication,
+}
+
+/// What has happened to a topic's records since it was made, and no request of Kafka's protocol tells of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Witnessed {
+    /// Writes that were handled, and whose answer a fault has dropped.
+    pub unanswered: u64,
+    /// Retries of idempotent producers that were recognised, and not written again.
+    pub recognised: u64,
+    /// Writes with acks=all that were refused, as too few replicas were in sync.
+    pub refused: u64,
+    /// Records that a replica had to cut off its log, as the leader of now never had them.
+    pub lost: u64,
 }
 
 /// A fault that is in force.

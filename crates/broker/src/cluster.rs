@@ -24,6 +24,7 @@ use crate::data::{DiskStorage, FileJournal, JournalError};
 use crate::fault::{Fault, Faults};
 use crate::log::{LogDir, LogDirOptions, LogError, MetaProperties};
 use crate::net::{self, Envelope, Gone, Limits, Owner, QUEUE, Shared, Waiting};
+use crate::witness::{Witness, Witnessed};
 
 /// How many connections the cluster holds at a time.
 const MAX_CONNECTIONS: usize = 10_000;
@@ -193,7 +194,7 @@ impl Builder {
         let (data_dir, temporary) = data_folder(self.data_dir)?;
         let clock = LabClock::default();
         let rules: SharedRules = Arc::new(RwLock::new(TopicRules::default()));
-        let core = open_core(
+        let mut core = open_core(
             &data_dir,
             &nodes,
             &self.configs,
@@ -205,6 +206,12 @@ impl Builder {
             frame_bytes: usize::try_from(core.configs.number(1, "socket.request.max.bytes")).unwrap_or(0),
             idle: idle_time(core.configs.number(1, "connections.max.idle.ms")),
         };
+        let witness = if temporary.is_none() {
+            Witness::kept_in(&data_dir)
+        } else {
+            Witness::default()
+        };
+        core.witness = witness.clone();
         let (owner, queue) = Owner::new(core, clock.clone(), QUEUE);
         let faults = Faults::default();
         let shared = Arc::new(Shared {
@@ -229,6 +236,7 @@ impl Builder {
             data_dir,
             clock,
             faults,
+            witness,
             running: Some(Running {
                 shared,
                 owner,
@@ -540,6 +548,7 @@ pub struct Cluster {
     nodes: BTreeMap<i32, Node>,
     data_dir: PathBuf,
     clock: LabClock,
+    witness: Witness,
     faults: Faults,
     running: Option<Running>,
     /// Removed with the cluster.
@@ -605,6 +614,12 @@ impl Cluster {
     /// key and broker, so many times.
     pub fn faults(&self) -> &Faults {
         &self.faults
+    }
+
+    /// What has happened to a topic's records that no request tells of: retries that were recognised, writes that were
+    /// refused, records that are lost. All zeros for a topic that isn't there.
+    pub fn witnessed(&self, topic: &str) -> Witnessed {
+        self.witness.of(topic)
     }
 
     /// Replaces the faults in force; an empty list heals everything.

@@ -8,7 +8,7 @@
 //! - `net`: connections read and bound frames, decode, check batches, ask the core (by a bounded queue while it is busy),
 //!   read the bytes of a fetch themselves, answer.
 //! - [`log`]: a replica's log on disk. `data`: the ports of the core made of it and of the metadata journal.
-//! - `clock`, `fault`: time that can be advanced, faults that can be made.
+//! - `clock`, `fault`, `witness`: time that can be advanced, faults that can be made, accidents that are noted.
 
 mod api;
 mod clock;
@@ -23,7 +23,9 @@ mod histories;
 pub mod hostile;
 pub mod log;
 mod net;
+mod witness;
 
 pub use api::support_table;
 pub use cluster::{BrokerError, BrokerInfo, Builder, Cluster, MAX_BROKERS, StartError};
 pub use fault::{Action, Fault, FaultId, Faults};
+pub use witness::Witnessed;

@@ -164,6 +164,11 @@ fn every_mistake_in_an_exercise_is_told_at_its_line() {
         ),
         ("partitions = 3\n```", "partition = 0\n```"),
         ("topic = \"rides\"\npartitions = 3", "topic = \"ri des\""),
+        ("topic = \"rides\"\npartitions = 3", "topic = \"rides\"\nlost = 1"),
+        (
+            "topic = \"rides\"\npartitions = 3",
+            "topic = \"rides\"\nrefused = 0",
+        ),
         ("topic = \"rides\"\npartitions = 3", "records = \"rides\""),
         ("topic = \"rides\"\npartitions = 3", "answer = \"Which?\""),
         ("data/fares.jsonl", "../../etc/passwd"),

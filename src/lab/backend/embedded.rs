@@ -7,7 +7,7 @@ use std::time::Duration;
 use streamlings_broker::{Action, BrokerError, Cluster, Fault, StartError};
 
 use super::super::state::{LabFiles, unwritable};
-use super::super::status::{APIS, BrokerStatus, BrokerVerb, Capabilities, FaultAction, FaultRule};
+use super::super::status::{APIS, BrokerStatus, BrokerVerb, Capabilities, FaultAction, FaultRule, Witnessed};
 use super::{Backend, PortWish, port_in_use};
 use crate::home::Home;
 use crate::kafka::Target;
@@ -110,6 +110,7 @@ impl Backend for Embedded {
             advance_clock: true,
             pause_replication: several,
             faults: true,
+            witness: true,
             jobs: false,
         }
     }
@@ -173,6 +174,16 @@ impl Backend for Embedded {
             cluster.faults().clear();
             Ok(())
         }))
+    }
+
+    fn witnessed(&self, topic: &str) -> Outcome<Witnessed> {
+        let seen = self.with(|cluster| cluster.witnessed(topic)).unwrap_or_default();
+        Ok(Witnessed {
+            unanswered: seen.unanswered,
+            recognised: seen.recognised,
+            refused: seen.refused,
+            lost: seen.lost,
+        })
     }
 
     fn advance_clock(&self, by: Duration) -> Outcome<()> {

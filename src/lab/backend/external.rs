@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::super::status::{BackendKind, BrokerStatus, BrokerVerb, Capabilities, FaultRule};
+use super::super::status::{BackendKind, BrokerStatus, BrokerVerb, Capabilities, FaultRule, Witnessed};
 use super::metadata::Metadata;
-use super::{Backend, NO_CLOCK, NO_FAULTS, cannot};
+use super::{Backend, NO_CLOCK, NO_FAULTS, NO_WITNESS, cannot};
 use crate::kafka::Target;
 use crate::problem::{Exit, Outcome, Problem};
 
@@ -92,5 +92,9 @@ impl Backend for External {
 
     fn clear_faults(&self) -> Outcome<()> {
         Err(cannot(BackendKind::External, NO_FAULTS))
+    }
+
+    fn witnessed(&self, _topic: &str) -> Outcome<Witnessed> {
+        Err(cannot(BackendKind::External, NO_WITNESS))
     }
 }

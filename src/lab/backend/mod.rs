@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::status::{BackendKind, BrokerStatus, BrokerVerb, Capabilities, FaultRule};
+use super::status::{BackendKind, BrokerStatus, BrokerVerb, Capabilities, FaultRule, Witnessed};
 use crate::home::Home;
 use crate::kafka::Target;
 use crate::problem::{Outcome, Problem};
@@ -101,6 +101,9 @@ pub(super) trait Backend: Send + Sync {
 
     /// Ends all faults.
     fn clear_faults(&self) -> Outcome<()>;
+
+    /// What has happened to a topic's records.
+    fn witnessed(&self, topic: &str) -> Outcome<Witnessed>;
 }
 
 /// Starts what `plan` says, or finds it running. `say` tells the user what takes long.
@@ -138,6 +141,9 @@ pub(super) fn delete_containers(home: &Home) -> Outcome<()> {
 const NO_CLOCK: &str = "advance the clock: a real Kafka's time is the machine's";
 /// See [`NO_CLOCK`].
 const NO_FAULTS: &str = "make faults: that is a hook of the embedded cluster";
+
+/// See [`NO_CLOCK`].
+const NO_WITNESS: &str = "tell what has happened to records: a real Kafka keeps no such notes";
 
 /// The problem of asking a backend for what it can't do.
 fn cannot(kind: BackendKind, what: &str) -> Problem {

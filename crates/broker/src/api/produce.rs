@@ -375,6 +375,7 @@ fn append(
         return Err(ResponseError::UnknownTopicOrPartition.into());
     };
     let (id, internal) = (topic.id, topic.is_internal());
+    let name = topic.name.clone();
     let partition = usize::try_from(index)
         .ok()
         .and_then(|at| topic.partitions.get_mut(at));
@@ -405,6 +406,7 @@ fn append(
         return Err(ResponseError::NotLeaderOrFollower.into());
     };
     if in_sync < min_isr {
+        core.witness.note(id, &name, |seen| seen.refused += 1);
         return Err(ResponseError::NotEnoughReplicas.into());
     }
     let appended = replica
@@ -418,6 +420,9 @@ fn append(
         })?;
     let end = replica.log.end_offset();
     core.appended(id, index);
+    if caller.answer_is_lost {
+        core.witness.note(id, &name, |seen| seen.unanswered += 1);
+    }
     let (base, time, start) = match appended {
         Append::Written(written) => (
             written.base_offset,
@@ -428,7 +433,10 @@ fn append(
             base_offset,
             log_append_time_ms,
             log_start_offset,
-        } => (base_offset, log_append_time_ms, log_start_offset),
+        } => {
+            core.witness.note(id, &name, |seen| seen.recognised += 1);
+            (base_offset, log_append_time_ms, log_start_offset)
+        }
     };
     let response = PartitionProduceResponse::default()
         .with_base_offset(base)

@@ -188,6 +188,7 @@ impl super::Core {
         }
         self.forget_topic(&topic.name);
         self.forget_shared_topic(id);
+        self.witness.forget(id);
         self.wake_fetches_of(id);
         self.wake_produces_of(id);
         self.wake_shares_of(id);

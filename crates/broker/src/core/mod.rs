@@ -49,6 +49,7 @@ use std::sync::Arc;
 use kafka_protocol::ResponseError;
 
 use crate::api::{Answer, Body, Response};
+use crate::witness::Witness;
 use brokers::{Broker, Command};
 use configs::Configs;
 use fetches::ParkedFetches;
@@ -107,6 +108,8 @@ pub(crate) struct Caller {
     pub(crate) client_id: Arc<str>,
     /// The client's address, as Kafka shows it: `/127.0.0.1`.
     pub(crate) host: Arc<str>,
+    /// A fault made on purpose keeps the answer from the client.
+    pub(crate) answer_is_lost: bool,
 }
 
 /// What happens to the core.
@@ -209,6 +212,8 @@ pub(crate) struct Core {
     pub(crate) journalled: i64,
     /// There are some that the disk may not have.
     pub(crate) journal_waits: bool,
+    /// What has happened to records, for the cluster's owner.
+    pub(crate) witness: Witness,
     pub(crate) outside: Outside,
     effects: Vec<Effect>,
     /// Where the next partition's first replica goes.
@@ -255,6 +260,7 @@ impl Core {
             next_sweep_ms: None,
             journalled: 0,
             journal_waits: false,
+            witness: Witness::default(),
             outside,
             effects: Vec::new(),
             next_replica: 0,

@@ -22,11 +22,20 @@ const CHUNK_BYTES: u32 = 4 << 20;
 pub(crate) type Key = (Uuid, i32);
 
 impl Replica {
-    /// Copies from the leader what this follower lacks; says whether there is more.
-    fn follow(&mut self, leader: &Replica, epoch: i32, now_ms: i64) -> Result<bool, LogError> {
+    /// Copies from the leader what this follower lacks; says whether there is more. `lost` grows by the offsets that it
+    /// had to cut off before.
+    fn follow(
+        &mut self,
+        leader: &Replica,
+        epoch: i32,
+        now_ms: i64,
+        lost: &mut u64,
+    ) -> Result<bool, LogError> {
         if self.agreed_epoch != epoch {
+            let end = self.log.end_offset();
             self.agree_with(leader)?;
             self.agreed_epoch = epoch;
+            *lost += u64::try_from(end - self.log.end_offset()).unwrap_or_default();
         }
         let start = leader.log.start_offset();
         if self.log.end_offset() < start {
@@ -88,8 +97,8 @@ impl Partition {
         self.replicas.len() == 1
     }
 
-    /// Lets every follower that fetches copy; says whether there is more to copy.
-    fn replicate(&mut self, now_ms: i64, fetches: impl Fn(i32) -> bool) -> bool {
+    /// Lets every follower that fetches copy; says whether there is more to copy. See [`Replica::follow`] for `lost`.
+    fn replicate(&mut self, now_ms: i64, fetches: impl Fn(i32) -> bool, lost: &mut u64) -> bool {
         let (leader, epoch) = (self.leader, self.leader_epoch);
         let mut more = false;
         for id in self.standing.replicas.clone() {
@@ -100,7 +109,7 @@ impl Partition {
                 continue;
             };
             if let Some(leading) = self.logs.get(&leader) {
-                match follower.follow(leading, epoch, now_ms) {
+                match follower.follow(leading, epoch, now_ms, lost) {
                     Ok(rest) => more |= rest,
                     Err(error) => tracing::warn!(%error, broker = id, "a follower can't copy"),
                 }
@@ -276,7 +285,11 @@ impl super::Core {
         if !partition.logs.contains_key(&partition.leader) {
             return false;
         }
-        let more = partition.replicate(now_ms, fetches);
+        let mut lost = 0;
+        let more = partition.replicate(now_ms, fetches, &mut lost);
+        if lost > 0 {
+            self.witness.note(key.0, &name, |seen| seen.lost += lost);
+        }
         let isr = partition.wanted_isr(now_ms, max_lag_ms, |id| joins(id) && fetches(id));
         // With a smaller `min.insync.replicas` the ISR may be enough: what it commits, those who left it don't have.
         let elr_ends = !partition.elr.is_empty() && isr.len() >= min_in_sync;

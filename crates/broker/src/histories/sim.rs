@@ -389,6 +389,7 @@ impl Sim {
             version,
             client_id: Arc::from("history"),
             host: Arc::from("/127.0.0.1"),
+            answer_is_lost: false,
         };
         self.waiting.insert(id, broker);
         self.step(Event::Request { caller, api, body });

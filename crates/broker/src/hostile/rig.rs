@@ -388,6 +388,7 @@ impl Rig {
             version,
             client_id: header.client_id.as_deref().unwrap_or_default().into(),
             host: Arc::from("/127.0.0.1"),
+            answer_is_lost: false,
         };
         self.waiting.insert(request, Asked { api, version, broker });
         self.step(Event::Request { caller, api, body });

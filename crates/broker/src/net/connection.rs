@@ -241,6 +241,7 @@ async fn answer(
         version,
         client_id: header.client_id.as_deref().unwrap_or_default().into(),
         host: peer.host.clone(),
+        answer_is_lost,
     };
     peer.is_bound |= api.bound;
     let request = caller.request;

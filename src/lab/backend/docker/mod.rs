@@ -18,9 +18,9 @@ use testcontainers::{GenericImage, ImageExt, ReuseDirective};
 use tokio::runtime::Handle;
 
 use super::super::state::home_id;
-use super::super::status::{BackendKind, BrokerStatus, BrokerVerb, Capabilities, FaultRule};
+use super::super::status::{BackendKind, BrokerStatus, BrokerVerb, Capabilities, FaultRule, Witnessed};
 use super::metadata::Metadata;
-use super::{Backend, NO_CLOCK, NO_FAULTS, PortWish, cannot};
+use super::{Backend, NO_CLOCK, NO_FAULTS, NO_WITNESS, PortWish, cannot};
 use crate::home::Home;
 use crate::kafka::Target;
 use crate::problem::{Exit, Outcome, Problem};
@@ -332,6 +332,10 @@ impl Backend for Docker {
 
     fn clear_faults(&self) -> Outcome<()> {
         Err(cannot(BackendKind::Docker, NO_FAULTS))
+    }
+
+    fn witnessed(&self, _topic: &str) -> Outcome<Witnessed> {
+        Err(cannot(BackendKind::Docker, NO_WITNESS))
     }
 }
 

@@ -38,6 +38,8 @@ pub(super) struct Lab {
     /// Answers that came later than their requests.
     pub(super) late: BTreeMap<RequestId, Option<Response>>,
     pub(super) muted: BTreeMap<RequestId, i64>,
+    /// Requests are handled, and a fault loses their answers.
+    pub(super) answers_are_lost: bool,
 }
 
 impl Lab {
@@ -81,6 +83,7 @@ impl Lab {
             next: 1,
             late: BTreeMap::new(),
             muted: BTreeMap::new(),
+            answers_are_lost: false,
         };
         lab.pass(0);
         lab
@@ -150,6 +153,7 @@ impl Lab {
             version,
             client_id: "test".into(),
             host: "/127.0.0.1".into(),
+            answer_is_lost: self.answers_are_lost,
         };
         let key = <H::Wire as kafka_protocol::protocol::Request>::KEY;
         self.step(Event::Request {

@@ -63,6 +63,7 @@ fn an_acks_1_record_that_no_follower_has_is_lost_with_its_leader() {
     lab.command(1, Start);
     assert_eq!(lab.log(1, "t"), ["kept", "next"], "it is cut off");
     assert_eq!(lab.partition("t").isr, [2, 3, 1]);
+    assert_eq!(lab.core.witness.of("t").lost, 1);
 }
 
 #[test]
@@ -128,6 +129,7 @@ fn too_few_in_sync_refuse_acks_all_and_commit_nothing() {
         lab.produced(1, "t", -1, "refused"),
         ResponseError::NotEnoughReplicas.code()
     );
+    assert_eq!(lab.core.witness.of("t").refused, 1);
     assert_eq!(lab.produced(1, "t", 1, "alone"), 0);
     assert_eq!(lab.read(1, "t").unwrap(), ["two"]);
     lab.command(2, Start);

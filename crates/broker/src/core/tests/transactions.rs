@@ -281,3 +281,19 @@ fn a_year_passes_at_once_and_ends_what_was_open() {
     lab.step(Event::Tick);
     assert_eq!(lab.unstable(), 0, "the coordinator has aborted it");
 }
+
+#[test]
+fn a_retry_that_is_recognised_and_an_answer_that_is_lost_are_noted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut lab = lab(&folder);
+    let own = lab.init(lab.coordinator()).unwrap();
+    lab.answers_are_lost = true;
+    assert_eq!(lab.append(own, 0, "once"), 0);
+    lab.answers_are_lost = false;
+    let seen = lab.core.witness.of(TOPIC);
+    assert_eq!((seen.unanswered, seen.recognised), (1, 0));
+    assert_eq!(lab.append(own, 0, "once"), 0);
+    let seen = lab.core.witness.of(TOPIC);
+    assert_eq!((seen.unanswered, seen.recognised), (1, 1));
+    assert_eq!(lab.log(1, TOPIC), ["once"]);
+}

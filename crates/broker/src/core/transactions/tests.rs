@@ -133,6 +133,7 @@ impl Bench {
             version,
             client_id: "c".into(),
             host: "/127.0.0.1".into(),
+            answer_is_lost: false,
         };
         let event = Event::Request {
             caller,
