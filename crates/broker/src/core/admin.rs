@@ -189,6 +189,7 @@ impl super::Core {
         self.forget_topic(&topic.name);
         self.forget_shared_topic(id);
         self.witness.forget(id);
+        self.stale_checkpoints = true;
         self.wake_fetches_of(id);
         self.wake_produces_of(id);
         self.wake_shares_of(id);
@@ -453,6 +454,8 @@ impl super::Core {
         self.start_cleaner();
         self.start_transaction_timers();
         self.settle_all();
+        // The process may have died between the end of a topic and the checkpoints without it.
+        self.stale_checkpoints = true;
         Ok(())
     }
 

@@ -208,6 +208,8 @@ pub(crate) struct Core {
     pub(crate) flush_every_ms: Option<i64>,
     /// When the next deleted file is to be removed.
     next_sweep_ms: Option<i64>,
+    /// The checkpoints name a topic that is gone: one with its name must not find them at the next start.
+    stale_checkpoints: bool,
     /// How many metadata records there have been: the end of what Kafka calls `__cluster_metadata`.
     pub(crate) journalled: i64,
     /// There are some that the disk may not have.
@@ -258,6 +260,7 @@ impl Core {
             shares: share::Shares::default(),
             flush_every_ms: None,
             next_sweep_ms: None,
+            stale_checkpoints: false,
             journalled: 0,
             journal_waits: false,
             witness: Witness::default(),
@@ -282,6 +285,9 @@ impl Core {
         }
         self.settle_all();
         self.fire_due(now_ms);
+        if std::mem::take(&mut self.stale_checkpoints) {
+            self.checkpoint();
+        }
         self.answer_what_is_safe();
         self.sweep();
         self.force_journal();

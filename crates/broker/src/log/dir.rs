@@ -176,13 +176,23 @@ impl LogDir {
         now_ms: i64,
     ) -> Result<PartitionLog, LogError> {
         let key = (topic.to_owned(), partition);
+        let dir = self.path.join(format!("{topic}-{partition}"));
+        let noted = |offsets: &Offsets| offsets.get(&key).copied().unwrap_or(0);
+        let (mut recovery_point, mut log_start, mut cleaned_to) = (
+            noted(&self.recovery_points),
+            noted(&self.log_starts),
+            noted(&self.cleaned),
+        );
+        // What was noted of a deleted topic says nothing of a new one with its name.
+        if recovery_point.max(log_start).max(cleaned_to) > 0 && !dir.exists() {
+            (recovery_point, log_start, cleaned_to) = (0, 0, 0);
+        }
         let known = Known {
             clean: self.clean,
-            recovery_point: self.recovery_points.get(&key).copied().unwrap_or(0),
-            log_start: self.log_starts.get(&key).copied().unwrap_or(0),
-            cleaned_to: self.cleaned.get(&key).copied().unwrap_or(0),
+            recovery_point,
+            log_start,
+            cleaned_to,
         };
-        let dir = self.path.join(format!("{topic}-{partition}"));
         PartitionLog::open_or_plan(&dir, topic_id, &self.files, config, known, now_ms)
     }
 

@@ -105,6 +105,31 @@ fn the_folder_of_a_deleted_topic_stays_for_the_delay() {
 }
 
 #[test]
+fn a_new_topic_inherits_nothing_from_a_deleted_one_of_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut lab = Lab::open(folder.path(), 1, &[]);
+    lab.topic("t", &[1], &[]);
+    for value in ["a", "b", "c"] {
+        assert_eq!(lab.produced(1, "t", -1, value), 0);
+    }
+    let id = lab.core.topics.get("t").unwrap().id;
+    let partition = lab.core.topics.partition_mut(id, 0).unwrap();
+    let log = &mut partition.logs.get_mut(&1).unwrap().log;
+    assert_eq!(log.delete_records_before(2, 3).unwrap(), 2);
+    lab.core.checkpoint();
+    lab.core.delete_topic(id).unwrap();
+    lab.topic("t", &[1], &[]);
+    assert_eq!(lab.produced(1, "t", -1, "new"), 0);
+    assert_eq!(lab.partition("t").logs[&1].log.end_offset(), 1);
+    assert_eq!(lab.read(1, "t").unwrap(), ["new"]);
+    // Nor does it after the death of the process.
+    drop(lab);
+    let lab = Lab::open(folder.path(), 1, &[]);
+    assert_eq!(lab.partition("t").logs[&1].log.start_offset(), 0);
+    assert_eq!(lab.log(1, "t"), ["new"]);
+}
+
+#[test]
 fn deleted_segments_stay_for_the_delay_of_their_topic() {
     let folder = tempfile::tempdir().unwrap();
     let mut lab = Lab::open(folder.path(), 1, &[]);
