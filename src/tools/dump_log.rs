@@ -141,8 +141,8 @@ fn run(args: &Args, io: &mut ToolIo<'_>) -> Ran {
         .filter(|name| !name.is_empty())
         .collect();
     for name in names {
-        let path = finder.find(name, io)?;
         writeln!(io.stdout, "Dumping {}", crate::ui::visible(name))?;
+        let path = finder.find(name, io)?;
         dump(name, &path, &options, &mut findings, io)?;
     }
     findings.tell(io)

@@ -35,13 +35,28 @@ pub(super) fn offset_index(
 ) -> Ran {
     let base = base_offset(path)?;
     let bytes = read(path)?;
+    beside(path)?;
     let entries = dumped_offset_index(&bytes, base);
-    if entries.is_empty() {
+    let Some((last, _)) = entries.last().copied() else {
         writeln!(io.stdout, "{name} is empty.")?;
         return Ok(());
-    }
+    };
     if options.sanity_only {
-        return sanity(name, &bytes, 8, io);
+        let shown = path.display();
+        if last < base {
+            return Err(corrupt(&format!(
+                "Corrupt index found, index file ({shown}) has non-zero size but the last offset is {last} which is less \
+                 than the base offset {base}."
+            )));
+        }
+        if !bytes.len().is_multiple_of(8) {
+            let length = bytes.len();
+            return Err(corrupt(&format!(
+                "Index file {shown} is corrupt, found {length} bytes which is neither positive nor a multiple of 8"
+            )));
+        }
+        writeln!(io.stdout, "{name} passed sanity check.")?;
+        return Ok(());
     }
     let batches = batches(path);
     let mut wrong = Vec::new();
@@ -66,15 +81,21 @@ pub(super) fn offset_index(
     Ok(())
 }
 
-fn sanity(name: &str, bytes: &[u8], entry: usize, io: &mut ToolIo<'_>) -> Ran {
-    if !bytes.len().is_multiple_of(entry) {
-        return Err(Failure::Error(format!(
-            "Index file {name} is corrupt, found {} bytes which is neither positive nor a multiple of {entry}.",
-            bytes.len()
-        )));
+/// An index that is none.
+fn corrupt(why: &str) -> Failure {
+    Failure::Bare(format!(
+        "Exception in thread \"main\" org.apache.kafka.storage.internals.log.CorruptIndexException: {why}"
+    ))
+}
+
+/// The log that an index belongs to has to lie beside it.
+fn beside(index: &Path) -> Ran {
+    let log = index.with_extension("log");
+    if log.is_file() {
+        return Ok(());
     }
-    writeln!(io.stdout, "{name} passed sanity check.")?;
-    Ok(())
+    let why = format!("java.nio.file.NoSuchFileException: {}", log.display());
+    Err(Failure::Bare(format!("Exception in thread \"main\" {why}")))
 }
 
 /// `.timeindex`.
@@ -87,13 +108,17 @@ pub(super) fn time_index(
 ) -> Ran {
     let base = base_offset(path)?;
     let bytes = read(path)?;
+    beside(path)?;
+    let entries = dumped_time_index(&bytes, base);
     if options.sanity_only {
-        return sanity(name, &bytes, 12, io);
+        time_index_sanity(path, base, &entries, bytes.len())?;
+        writeln!(io.stdout, "{name} passed sanity check.")?;
+        return Ok(());
     }
     let log = path.with_extension("log");
     let (mut mismatched, mut disordered, mut absent) = (Vec::new(), Vec::new(), Vec::new());
     let mut before = -1;
-    for (at, (timestamp, offset)) in dumped_time_index(&bytes, base).into_iter().enumerate() {
+    for (at, (timestamp, offset)) in entries.into_iter().enumerate() {
         if offset == base && at > 0 {
             break;
         }
@@ -120,7 +145,35 @@ pub(super) fn time_index(
     let shown = path.display();
     findings.add(&format!("Found timestamp mismatch in :{shown}"), &mismatched);
     findings.add(&format!("Found out of order timestamp in :{shown}"), &disordered);
-    findings.add("The following indexed offsets are not found in the log.", &absent);
+    findings.add(
+        &format!("The following indexed offsets are not found in :{shown}"),
+        &absent,
+    );
+    Ok(())
+}
+
+/// What Kafka asks of a time index as it opens it. The room in the index of an active segment, all zeros, fails too.
+fn time_index_sanity(path: &Path, base: i64, entries: &[(i64, i64)], bytes: usize) -> Ran {
+    let shown = path.display();
+    if let (Some((first, _)), Some((last, offset))) = (entries.first(), entries.last()) {
+        let found =
+            format!("Corrupt time index found, time index file ({shown}) has non-zero size but the last");
+        if last < first {
+            return Err(corrupt(&format!(
+                "{found} timestamp is {last} which is less than the first timestamp {first}"
+            )));
+        }
+        if *offset < base {
+            return Err(corrupt(&format!(
+                "{found} offset is {offset} which is less than the first offset {base}"
+            )));
+        }
+    }
+    if !bytes.is_multiple_of(12) {
+        return Err(corrupt(&format!(
+            "Time index file {shown} is corrupt, found {bytes} bytes which is neither positive nor a multiple of 12"
+        )));
+    }
     Ok(())
 }
 
@@ -155,9 +208,12 @@ pub(super) fn txn_index(path: &Path, io: &mut ToolIo<'_>) -> Ran {
 
 /// `.snapshot`.
 pub(super) fn snapshot(path: &Path, io: &mut ToolIo<'_>) -> Ran {
-    let Some(producers) = dumped_snapshot(&read(path)?) else {
-        writeln!(io.stderr, "{}: the snapshot is damaged", path.display())?;
-        return Ok(());
+    let producers = match dumped_snapshot(&read(path)?) {
+        Ok(producers) => producers,
+        Err(damage) => {
+            writeln!(io.stderr, "{damage}")?;
+            return Ok(());
+        }
     };
     let mut all: Vec<_> = producers.iter().collect();
     all.sort_by_key(|(id, _)| *id);

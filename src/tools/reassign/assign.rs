@@ -1,11 +1,13 @@
 //! A proposal: the replicas of each topic spread over the brokers, and over the racks where they are known.
 //!
-//! First replicas go round the brokers from a random one; the others of a partition follow at a distance that grows
-//! after each round, so that the same brokers don't always share partitions (Kafka's `AdminUtils`).
+//! Partitions take their replicas from the racks in turn, and from each rack its brokers in turn; where that begins is left
+//! to chance. After as many partitions as there are brokers racks and brokers are shuffled, so that the same brokers don't
+//! always share partitions (Kafka's `StripedReplicaPlacer`, without brokers that are fenced: the tool doesn't see these).
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rand::RngExt as _;
+use rand::seq::SliceRandom as _;
+use rand::{Rng, RngExt as _};
 
 use super::plan::Replicas;
 use crate::kafka::TopicPartition;
@@ -34,69 +36,100 @@ pub(super) fn propose(current: &Replicas, brokers: &[(i32, Option<String>)]) -> 
         let replicas = places.first().map_or(0, |place| current[*place].len());
         if replicas > brokers.len() {
             return Err(Failure::Error(format!(
-                "Replication factor: {replicas} larger than available brokers: {}.",
+                "The target replication factor of {replicas} cannot be reached because only {} broker(s) are registered \
+                 or some brokers have all their log directories cordoned.",
                 brokers.len()
             )));
         }
-        let start = rand::rng().random_range(0..brokers.len().max(1));
-        let shift = rand::rng().random_range(0..brokers.len().max(1));
-        let spread = spread(brokers, places.len(), replicas, start, shift);
+        let mut rng = rand::rng();
+        let mut racks = Racks::new(brokers, &mut rng);
+        let spread = (0..places.len()).map(|_| racks.place(replicas, &mut rng));
         proposed.extend(places.into_iter().cloned().zip(spread));
     }
     Ok(proposed)
 }
 
-fn spread(
-    brokers: &[(i32, Option<String>)],
-    partitions: usize,
-    replicas: usize,
-    start: usize,
-    mut shift: usize,
-) -> Vec<Vec<i32>> {
-    let ring = by_turns(brokers);
-    let racks: BTreeMap<i32, &Option<String>> = brokers.iter().map(|(id, rack)| (*id, rack)).collect();
-    // Without racks, every broker is a rack of its own.
-    let with_racks = brokers.iter().any(|(_, rack)| rack.is_some());
-    let count: usize = if with_racks {
-        racks.values().collect::<BTreeSet<_>>().len()
-    } else {
-        1
-    };
-    let mut all = Vec::with_capacity(partitions);
-    for partition in 0..partitions {
-        if partition > 0 && partition % ring.len() == 0 {
-            shift += 1;
-        }
-        let first = (partition + start) % ring.len();
-        let mut chosen = vec![ring[first]];
-        let mut seen: BTreeSet<&Option<String>> = BTreeSet::from([racks[&ring[first]]]);
-        let mut step = 0;
-        while chosen.len() < replicas {
-            let distance = 1 + (shift * count + step) % (ring.len() - 1);
-            let broker = ring[(first + distance) % ring.len()];
-            step += 1;
-            let fresh_rack = !with_racks || !seen.contains(racks[&broker]) || seen.len() == count;
-            if fresh_rack && !chosen.contains(&broker) {
-                chosen.push(broker);
-                seen.insert(racks[&broker]);
-            }
-        }
-        all.push(chosen);
-    }
-    all
+/// The brokers of a rack, taken in turn.
+struct Ring {
+    brokers: Vec<i32>,
+    /// Where a turn begins.
+    offset: usize,
+    /// How many have been taken in this turn.
+    taken: usize,
+    /// The turn.
+    turn: usize,
 }
 
-/// The brokers, racks taking turns.
-fn by_turns(brokers: &[(i32, Option<String>)]) -> Vec<i32> {
-    let mut racks: BTreeMap<&Option<String>, Vec<i32>> = BTreeMap::new();
-    for (id, rack) in brokers {
-        racks.entry(rack).or_default().push(*id);
+impl Ring {
+    /// The next broker of this turn; none when all had theirs.
+    fn next(&mut self, turn: usize) -> Option<i32> {
+        let count = self.brokers.len();
+        if self.turn != turn {
+            self.turn = turn;
+            self.taken = 0;
+            self.offset = (self.offset + 1) % count;
+        }
+        if self.taken >= count {
+            return None;
+        }
+        self.taken += 1;
+        Some(self.brokers[(self.taken - 1 + self.offset) % count])
     }
-    let mut ring = Vec::with_capacity(brokers.len());
-    for turn in 0..brokers.len() {
-        ring.extend(racks.values().filter_map(|rack| rack.get(turn)));
+}
+
+/// The racks of a cluster; without racks, all brokers are in one. None is empty.
+struct Racks {
+    rings: Vec<Ring>,
+    brokers: usize,
+    /// The rack of the next partition's first replica.
+    offset: usize,
+    /// Partitions placed since the last shuffle.
+    turn: usize,
+}
+
+impl Racks {
+    fn new(brokers: &[(i32, Option<String>)], rng: &mut impl Rng) -> Self {
+        let mut by_rack: BTreeMap<&Option<String>, BTreeSet<i32>> = BTreeMap::new();
+        for (id, rack) in brokers {
+            by_rack.entry(rack).or_default().insert(*id);
+        }
+        let rings: Vec<Ring> = by_rack
+            .into_values()
+            .map(|brokers| Ring {
+                offset: rng.random_range(0..brokers.len()),
+                brokers: brokers.into_iter().collect(),
+                taken: 0,
+                turn: 0,
+            })
+            .collect();
+        Self {
+            brokers: rings.iter().map(|ring| ring.brokers.len()).sum(),
+            offset: rng.random_range(0..rings.len()),
+            rings,
+            turn: 0,
+        }
     }
-    ring
+
+    /// The brokers of the next partition, at most as many as there are.
+    fn place(&mut self, replicas: usize, rng: &mut impl Rng) -> Vec<i32> {
+        if self.turn == self.brokers && self.brokers > 1 {
+            self.rings.shuffle(rng);
+            for ring in &mut self.rings {
+                ring.brokers.shuffle(rng);
+            }
+            self.turn = 0;
+        }
+        let (turn, count) = (self.turn, self.rings.len());
+        let mut rack = self.offset % count;
+        let mut chosen: Vec<i32> = Vec::with_capacity(replicas);
+        while chosen.len() < replicas {
+            chosen.extend(self.rings[rack].next(turn));
+            rack = (rack + 1) % count;
+        }
+        self.turn += 1;
+        self.offset = (self.offset + 1) % count;
+        chosen
+    }
 }
 
 #[cfg(test)]
@@ -109,30 +142,48 @@ mod tests {
             .collect()
     }
 
+    fn spread(brokers: &[(i32, Option<String>)], partitions: usize, replicas: usize) -> Vec<Vec<i32>> {
+        let mut rng = rand::rng();
+        let mut racks = Racks::new(brokers, &mut rng);
+        (0..partitions).map(|_| racks.place(replicas, &mut rng)).collect()
+    }
+
+    fn distinct<'a>(brokers: impl Iterator<Item = &'a i32>) -> usize {
+        brokers.collect::<BTreeSet<_>>().len()
+    }
+
     #[test]
-    fn first_replicas_go_round_and_the_others_follow() {
-        let all = spread(&brokers(&[None; 5]), 10, 3, 0, 0);
-        assert_eq!(all[..3], [[0, 1, 2], [1, 2, 3], [2, 3, 4]]);
-        assert_eq!(all[5], [0, 2, 3], "another distance in the second round");
-        for replicas in &all {
-            assert_eq!(replicas.iter().collect::<BTreeSet<_>>().len(), 3);
+    fn each_broker_comes_first_once_in_a_round() {
+        for _ in 0..50 {
+            let all = spread(&brokers(&[None; 5]), 20, 3);
+            for round in all.chunks(5) {
+                assert_eq!(distinct(round.iter().map(|replicas| &replicas[0])), 5, "{all:?}");
+                for broker in 0..5 {
+                    let of = round.iter().filter(|replicas| replicas.contains(&broker));
+                    assert_eq!(of.count(), 3, "{all:?}");
+                }
+            }
+            assert!(
+                all.iter().all(|replicas| distinct(replicas.iter()) == 3),
+                "{all:?}"
+            );
         }
     }
 
     #[test]
     fn racks_take_turns() {
-        let six = brokers(&[
-            Some("rack1"),
-            Some("rack3"),
-            Some("rack3"),
-            Some("rack2"),
-            Some("rack2"),
-            Some("rack1"),
-        ]);
-        assert_eq!(by_turns(&six), [0, 3, 1, 5, 4, 2]);
-        let all = spread(&six, 7, 3, 0, 0);
-        assert_eq!(all[0], [0, 3, 1]);
-        assert_eq!(all[6], [0, 4, 2]);
+        let racks = ["a", "c", "c", "b", "b", "a"];
+        let six = brokers(&racks.map(Some));
+        for _ in 0..50 {
+            for replicas in spread(&six, 18, 3) {
+                let of = replicas.iter().map(|id| racks[*id as usize]);
+                assert_eq!(of.collect::<BTreeSet<_>>().len(), 3, "{replicas:?}");
+            }
+            // More replicas than racks, and a rack that has given all its brokers.
+            for replicas in spread(&brokers(&[Some("a"), Some("a"), Some("a"), Some("b")]), 8, 4) {
+                assert_eq!(distinct(replicas.iter()), 4, "{replicas:?}");
+            }
+        }
     }
 
     #[test]

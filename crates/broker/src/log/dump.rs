@@ -63,8 +63,30 @@ pub fn dumped_txn_index(bytes: &[u8]) -> Vec<AbortedTxn> {
     txn_index::decode_all(bytes)
 }
 
-/// What a `.snapshot` file knows of producers; none where it is damaged.
-pub fn dumped_snapshot(bytes: &[u8]) -> Option<ProducerStates> {
+/// Why a `.snapshot` file can't be read, in the words of Kafka's `ProducerStateManager`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SnapshotDamage {
+    /// It is of another layout.
+    #[error("Snapshot contained an unknown file version {0}")]
+    Version(i16),
+    /// It is too short, or too long, for what it says that it holds.
+    #[error("Snapshot failed schema validation: null")]
+    Shape,
+    /// A byte of it has changed.
+    #[error("Snapshot is corrupt (CRC is no longer valid). Stored crc: {stored}. Computed crc: {computed}")]
+    Checksum {
+        /// The checksum in the file.
+        stored: u32,
+        /// That of its bytes.
+        computed: u32,
+    },
+}
+
+/// What a `.snapshot` file knows of producers.
+///
+/// # Errors
+/// The file is damaged.
+pub fn dumped_snapshot(bytes: &[u8]) -> Result<ProducerStates, SnapshotDamage> {
     snapshot::decode(bytes)
 }
 
@@ -95,6 +117,16 @@ mod tests {
         assert!(dumped[0].header_keys.is_empty());
         assert_eq!(dumped_offset_index(&[0, 0, 0, 5, 0, 0, 1, 0, 9], 10), [(15, 256)]);
         assert!(dumped_txn_index(&[0; 33]).is_empty());
-        assert!(dumped_snapshot(&[1, 2, 3]).is_none());
+        assert_eq!(dumped_snapshot(&[1, 2, 3]), Err(SnapshotDamage::Version(258)));
+        assert_eq!(dumped_snapshot(&[0]), Err(SnapshotDamage::Shape));
+        let none = snapshot::encode(&ProducerStates::default());
+        assert_eq!(dumped_snapshot(&none), Ok(ProducerStates::default()));
+        let mut changed = none;
+        changed[2] ^= 1;
+        let said = dumped_snapshot(&changed).unwrap_err().to_string();
+        assert!(
+            said.starts_with("Snapshot is corrupt (CRC is no longer valid). Stored crc: "),
+            "{said}"
+        );
     }
 }

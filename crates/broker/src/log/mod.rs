@@ -45,7 +45,8 @@ pub use compact::Compacted;
 pub use config::{CleanupPolicy, LogConfig};
 pub use dir::{Checkpoint, LogDir, LogDirOptions, MetaProperties, PartitionFolder};
 pub use dump::{
-    DumpedRecord, dumped_offset_index, dumped_records, dumped_snapshot, dumped_time_index, dumped_txn_index,
+    DumpedRecord, SnapshotDamage, dumped_offset_index, dumped_records, dumped_snapshot, dumped_time_index,
+    dumped_txn_index,
 };
 pub use epochs::{EpochEnd, EpochStart, LeaderEpochs};
 pub use error::LogError;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use bytes::{Buf, BufMut};
 
+use super::dump::SnapshotDamage;
 use super::error::LogError;
 use super::files::{remove_if_there, replace};
 use super::producers::{BatchMeta, ProducerEntry, ProducerStates};
@@ -33,7 +34,7 @@ pub(super) fn newest(place: &Place, end: i64) -> Result<Option<(i64, ProducerSta
         .filter(|(offset, _)| *offset <= end)
     {
         let bytes = std::fs::read(&path).map_err(LogError::io("read", &path))?;
-        if let Some(producers) = decode(&bytes) {
+        if let Ok(producers) = decode(&bytes) {
             return Ok(Some((offset, producers)));
         }
         tracing::warn!(path = %path.display(), "producer snapshot is damaged, an older one is used");
@@ -77,7 +78,7 @@ fn list(place: &Place) -> Result<Vec<(i64, PathBuf)>, LogError> {
     Ok(found)
 }
 
-fn encode(producers: &ProducerStates) -> Vec<u8> {
+pub(super) fn encode(producers: &ProducerStates) -> Vec<u8> {
     let mut entries: Vec<_> = producers.iter().collect();
     entries.sort_unstable_by_key(|(id, _)| *id);
     let mut body = Vec::with_capacity(4 + entries.len() * ENTRY_BYTES);
@@ -100,15 +101,22 @@ fn encode(producers: &ProducerStates) -> Vec<u8> {
     bytes
 }
 
-pub(super) fn decode(mut bytes: &[u8]) -> Option<ProducerStates> {
-    let version = bytes.try_get_i16().ok()?;
-    let crc = bytes.try_get_u32().ok()?;
-    if version != VERSION || crc != crc32c::crc32c(bytes) {
-        return None;
+pub(super) fn decode(mut bytes: &[u8]) -> Result<ProducerStates, SnapshotDamage> {
+    let version = bytes.try_get_i16().map_err(|_| SnapshotDamage::Shape)?;
+    if version != VERSION {
+        return Err(SnapshotDamage::Version(version));
     }
-    let count = usize::try_from(bytes.try_get_i32().ok()?).ok()?;
-    if bytes.len() != count.checked_mul(ENTRY_BYTES)? {
-        return None;
+    let stored = bytes.try_get_u32().map_err(|_| SnapshotDamage::Shape)?;
+    let computed = crc32c::crc32c(bytes);
+    let count = bytes.try_get_i32().map_err(|_| SnapshotDamage::Shape)?;
+    let wanted = usize::try_from(count)
+        .ok()
+        .and_then(|count| count.checked_mul(ENTRY_BYTES));
+    if wanted != Some(bytes.len()) {
+        return Err(SnapshotDamage::Shape);
+    }
+    if stored != computed {
+        return Err(SnapshotDamage::Checksum { stored, computed });
     }
     let entries = bytes.chunks_exact(ENTRY_BYTES).map(|mut entry| {
         let id = entry.get_i64();
@@ -137,5 +145,5 @@ pub(super) fn decode(mut bytes: &[u8]) -> Option<ProducerStates> {
             },
         )
     });
-    Some(ProducerStates::from_entries(entries))
+    Ok(ProducerStates::from_entries(entries))
 }
