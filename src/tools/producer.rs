@@ -521,6 +521,13 @@ impl Sticky {
     }
 }
 
+/// Looks like a line for the prompt: somebody has forgotten that the producer still runs.
+fn is_a_command(line: &str) -> bool {
+    const WORDS: &[&str] = &["answer", "broker", "clock", "fault", "txn"];
+    line.split_once(' ')
+        .is_some_and(|(first, _)| WORDS.contains(&first) || first.starts_with("kafka-"))
+}
+
 struct Session {
     producer: BaseProducer<Deliveries>,
     deliveries: Deliveries,
@@ -560,6 +567,12 @@ impl Session {
                 self.flush(io);
             }
             self.report(io)?;
+            if io.stdin_is_terminal && is_a_command(&text) {
+                let topic = &self.topic;
+                io.hint(&format!(
+                    "that line is a record in '{topic}' now, as every line here. Ctrl-D ends the producer."
+                ))?;
+            }
         };
         if io.stdin_is_terminal {
             writeln!(io.stdout)?;
@@ -687,6 +700,27 @@ mod tests {
         assert_eq!((parsed.key, parsed.value), (Some("k"), Some("v")));
         let lenient = reader(&[("parse.key", "true"), ("ignore.error", "true")]);
         assert_eq!(lenient.parse("nokey", 1).unwrap().value, Some("nokey"));
+    }
+
+    #[test]
+    fn a_line_for_the_prompt_is_told_from_a_record() {
+        for line in [
+            "broker kill 2",
+            "kafka-topics --describe",
+            "answer 2",
+            "fault clear",
+        ] {
+            assert!(is_a_command(line), "{line}");
+        }
+        for line in [
+            "fare-1",
+            "kafka-1",
+            "d-17:{\"event\": \"broker\"}",
+            "",
+            "brokers are up",
+        ] {
+            assert!(!is_a_command(line), "{line}");
+        }
     }
 
     #[test]

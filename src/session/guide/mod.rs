@@ -558,12 +558,11 @@ impl Guide {
         if let Some(predict) = &watched.step().predict {
             match &record.prediction {
                 None => self.ask_prediction(watched),
-                Some(text) => self.screen.say(&ui::indented(
-                    &format!("{} You said: {text}", predict.question),
-                    0,
-                    2,
-                    width,
-                )),
+                Some(text) => {
+                    let question = ui::indented(&predict.question, 0, 0, width);
+                    let said = ui::indented(&format!("You said: {}", ui::visible(text)), 0, 2, width);
+                    self.screen.say(&format!("\n{question}{said}"));
+                }
             }
         }
         self.watcher.open(Some(watched.clone()));

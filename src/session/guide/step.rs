@@ -1,5 +1,6 @@
 //! What the guide does inside a step: its boxes, its words, the commands that run.
 
+use crate::check::CheckResult;
 use crate::course::WorkFolder;
 use crate::problem::{Outcome, Problem};
 use crate::session::runner::{self, Input};
@@ -12,6 +13,11 @@ use super::{At, Guide, MOST_LOOKS, SETTLE};
 impl Guide {
     /// All boxes, freshly asked.
     pub(super) fn boxes(&mut self) {
+        self.boxes_of(|_| true);
+    }
+
+    /// Some boxes, freshly asked; all of them once the step is done. What is ticked by this round is said by the watcher.
+    fn boxes_of(&mut self, shown: impl Fn(&CheckResult) -> bool) {
         let Ok(watched) = self.step() else { return };
         let done_before = self.watcher.passed();
         match self.watcher.ask(SETTLE) {
@@ -20,6 +26,7 @@ impl Guide {
             Some(results) => {
                 let text: String = results
                     .iter()
+                    .filter(|result| done_before || shown(result))
                     .map(|result| view::tick_box(result, ui::width()))
                     .collect();
                 self.screen.say(&text);
@@ -121,7 +128,7 @@ impl Guide {
             .split_once(char::is_whitespace)
             .map_or("", |(_, rest)| rest.trim());
         aid::answer(&watched, text, &self.progress)?;
-        self.boxes();
+        self.boxes_of(|result| !result.passed);
         Ok(())
     }
 
