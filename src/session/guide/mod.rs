@@ -28,6 +28,10 @@ use crate::{lab, tools, ui};
 /// How long the prompt waits for the boxes after a command.
 const SETTLE: Duration = Duration::from_millis(2500);
 
+/// How long it waits for them as a step opens. A look at the step before may be under way whose cluster has just been
+/// restarted, and each of its questions ends with a timeout only.
+const OPENING: Duration = Duration::from_secs(15);
+
 /// How often the boxes are asked again after a command while they change.
 const MOST_LOOKS: u32 = 5;
 

@@ -8,7 +8,7 @@ use crate::session::watch::Watched;
 use crate::session::{aid, open, view};
 use crate::{jobs, tools, ui};
 
-use super::{At, Guide, MOST_LOOKS, SETTLE};
+use super::{At, Guide, MOST_LOOKS, OPENING, SETTLE};
 
 impl Guide {
     /// All boxes, freshly asked.
@@ -39,7 +39,7 @@ impl Guide {
 
     /// The boxes as the step opens: what is to be done, not yet what is missing.
     pub(super) fn boxes_plain(&mut self) {
-        match self.watcher.ask(SETTLE) {
+        match self.watcher.ask(OPENING) {
             Some(results) => {
                 if !self.watcher.passed() {
                     let text: String = results
