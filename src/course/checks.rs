@@ -147,7 +147,6 @@ pub struct RecordsCheck {
 
 impl RecordsCheck {
     /// The age, in ms, that a record must have to be looked at; the outer option is empty where it is no length of time.
-    #[expect(clippy::option_option, reason = "broken, not asked, or an age")]
     pub fn least_age_ms(&self) -> Option<Option<i64>> {
         let Some(text) = &self.older_than else {
             return Some(None);
