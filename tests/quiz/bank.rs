@@ -151,7 +151,7 @@ fn the_right_choice_stands_at_each_position_as_often() {
             let all = choices(drawn.question);
             let right = |index: &usize| all.get(*index).is_some_and(|choice| choice.right);
             if all.iter().filter(|choice| choice.right).count() == 1
-                && let Some(position) = drawn.shown.iter().position(|index| right(index))
+                && let Some(position) = drawn.shown.iter().position(right)
             {
                 at.entry(all.len()).or_default()[position] += 1;
             }
