@@ -85,7 +85,7 @@ fn main() {
                 records,
                 batches: HashMap::new(),
             }
-            .serve(peer)
+            .serve(peer);
         });
     }
 }
@@ -194,9 +194,7 @@ impl Connection {
             };
         }
         match key {
-            ApiKey::ApiVersions => self
-                .versions(version)
-                .encode(out, if version > 3 { 0 } else { version }),
+            ApiKey::ApiVersions => versions(version).encode(out, if version > 3 { 0 } else { version }),
             ApiKey::Metadata => self.metadata(&request!(MetadataRequest)).encode(out, version),
             ApiKey::Produce => produced(request!(ProduceRequest)).encode(out, version),
             ApiKey::Fetch => self.fetched(request!(FetchRequest)).encode(out, version),
@@ -218,20 +216,6 @@ impl Connection {
             other => panic!("{other:?} is not spoken"),
         }
         .unwrap();
-    }
-
-    fn versions(&self, asked: i16) -> ApiVersionsResponse {
-        const UNSUPPORTED_VERSION: i16 = 35;
-        let each = |(key, version): (ApiKey, i16)| {
-            let oldest = if key == ApiKey::ApiVersions { 0 } else { version };
-            ApiVersion::default()
-                .with_api_key(key as i16)
-                .with_min_version(oldest)
-                .with_max_version(version)
-        };
-        ApiVersionsResponse::default()
-            .with_error_code(if asked > 3 { UNSUPPORTED_VERSION } else { 0 })
-            .with_api_keys(SPOKEN.into_iter().map(each).collect())
     }
 
     fn metadata(&self, request: &MetadataRequest) -> MetadataResponse {
@@ -312,6 +296,20 @@ impl Connection {
         });
         ListOffsetsResponse::default().with_topics(topics.collect())
     }
+}
+
+fn versions(asked: i16) -> ApiVersionsResponse {
+    const UNSUPPORTED_VERSION: i16 = 35;
+    let each = |(key, version): (ApiKey, i16)| {
+        let oldest = if key == ApiKey::ApiVersions { 0 } else { version };
+        ApiVersion::default()
+            .with_api_key(key as i16)
+            .with_min_version(oldest)
+            .with_max_version(version)
+    };
+    ApiVersionsResponse::default()
+        .with_error_code(if asked > 3 { UNSUPPORTED_VERSION } else { 0 })
+        .with_api_keys(SPOKEN.into_iter().map(each).collect())
 }
 
 fn host() -> StrBytes {
