@@ -9,7 +9,7 @@
 #![allow(clippy::unwrap_used, reason = "a measurement that can't go on ends")]
 
 use std::collections::HashMap;
-use std::io::{BufReader, Read, Write};
+use std::io::{self, BufReader, IoSlice, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
@@ -17,7 +17,6 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::indexmap::IndexMap;
 use kafka_protocol::messages::api_versions_response::ApiVersion;
-use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
 use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
 use kafka_protocol::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
@@ -33,11 +32,11 @@ use kafka_protocol::messages::offset_fetch_response::{
 };
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use kafka_protocol::messages::{
-    ApiKey, ApiVersionsResponse, BrokerId, FetchRequest, FetchResponse, FindCoordinatorResponse,
-    HeartbeatResponse, InitProducerIdResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupResponse,
-    ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse, OffsetCommitRequest,
-    OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse, ProduceRequest, ProduceResponse,
-    ProducerId, RequestHeader, ResponseHeader, SyncGroupRequest, SyncGroupResponse,
+    ApiKey, ApiVersionsResponse, BrokerId, FetchRequest, FindCoordinatorResponse, HeartbeatResponse,
+    InitProducerIdResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupResponse, ListOffsetsRequest,
+    ListOffsetsResponse, MetadataRequest, MetadataResponse, OffsetCommitRequest, OffsetCommitResponse,
+    OffsetFetchRequest, OffsetFetchResponse, ProduceRequest, ProduceResponse, ProducerId, RequestHeader,
+    ResponseHeader, SyncGroupRequest, SyncGroupResponse,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 use kafka_protocol::records::{
@@ -90,11 +89,11 @@ fn main() {
     }
 }
 
-/// Batches of one size, end to end, of which a fetch gets as many as it has room for.
+/// Batches of one size, end to end, of which a fetch of one partition gets as many as it has room for.
 struct Batches {
     records: i64,
     batch_bytes: usize,
-    bytes: Bytes,
+    bytes: Vec<u8>,
 }
 
 impl Batches {
@@ -128,7 +127,7 @@ impl Batches {
         let batch_bytes = one.len();
         let length = u32::from_be_bytes(one[8..12].try_into().unwrap()) as usize;
         assert_eq!(batch_bytes, 12 + length, "one batch");
-        let bytes = Bytes::from(one.repeat((Self::ROOM / batch_bytes).max(1)));
+        let bytes = one.repeat((Self::ROOM / batch_bytes).max(1));
         Self {
             records,
             batch_bytes,
@@ -136,17 +135,17 @@ impl Batches {
         }
     }
 
-    /// From an offset to an end, as much as there is room for.
-    fn read(&self, from: i64, end: i64, room: usize) -> Bytes {
+    /// Makes them those from an offset on, as many as there is room for before an end; says how many bytes that is.
+    fn give(&mut self, from: i64, end: i64, room: usize) -> usize {
         let left = usize::try_from((end - from) / self.records).unwrap();
         let count = (room.min(self.bytes.len()) / self.batch_bytes).max(1).min(left);
-        let mut read = BytesMut::from(&self.bytes[..count * self.batch_bytes]);
-        for (number, batch) in read.chunks_mut(self.batch_bytes).enumerate() {
+        let batches = self.bytes.chunks_mut(self.batch_bytes);
+        for (number, batch) in batches.take(count).enumerate() {
             // A batch begins with its base offset, which no checksum covers.
             let base = from + self.records * number as i64;
             batch[..8].copy_from_slice(&base.to_be_bytes());
         }
-        read.freeze()
+        count * self.batch_bytes
     }
 }
 
@@ -154,8 +153,8 @@ struct Connection {
     port: i32,
     /// Of each partition.
     records: i64,
-    /// By the number of records of one batch.
-    batches: HashMap<i64, Batches>,
+    /// By partition and the number of records of one batch.
+    batches: HashMap<(i32, i64), Batches>,
 }
 
 impl Connection {
@@ -172,6 +171,13 @@ impl Connection {
             let key = ApiKey::try_from(i16::from_be_bytes([frame[0], frame[1]])).unwrap();
             let version = i16::from_be_bytes([frame[2], frame[3]]);
             let header = RequestHeader::decode(&mut frame, key.request_header_version(version)).unwrap();
+            if key == ApiKey::Fetch {
+                let request = FetchRequest::decode(&mut frame, version).unwrap();
+                if self.fetch(header.correlation_id, request, &mut peer).is_err() {
+                    return;
+                }
+                continue;
+            }
             let mut answer = BytesMut::new();
             answer.put_u32(0);
             ResponseHeader::default()
@@ -197,7 +203,6 @@ impl Connection {
             ApiKey::ApiVersions => versions(version).encode(out, if version > 3 { 0 } else { version }),
             ApiKey::Metadata => self.metadata(&request!(MetadataRequest)).encode(out, version),
             ApiKey::Produce => produced(request!(ProduceRequest)).encode(out, version),
-            ApiKey::Fetch => self.fetched(request!(FetchRequest)).encode(out, version),
             ApiKey::ListOffsets => self.offsets(request!(ListOffsetsRequest)).encode(out, version),
             ApiKey::InitProducerId => InitProducerIdResponse::default()
                 .with_producer_id(ProducerId(1))
@@ -246,36 +251,52 @@ impl Connection {
             .with_topics(topics.collect())
     }
 
-    fn fetched(&mut self, request: FetchRequest) -> FetchResponse {
-        let mut empty = true;
-        let mut topics = Vec::new();
+    /// Answers a Fetch of version 11 from where the records are, so that nothing but the kernel copies them.
+    fn fetch(&mut self, correlation: i32, request: FetchRequest, peer: &mut TcpStream) -> io::Result<()> {
+        const NO_REPLICA: i32 = -1;
+        let mut given = Vec::new();
+        let mut head = BytesMut::new();
+        // Length, correlation id; throttle time, error, session.
+        head.put_i32(0);
+        head.put_i32(correlation);
+        head.put_i32(0);
+        head.put_i16(0);
+        head.put_i32(0);
+        head.put_i32(request.topics.len() as i32);
         for topic in request.topics {
             let records = batch_records(&topic.topic);
-            let batches = self
-                .batches
-                .entry(records)
-                .or_insert_with(|| Batches::new(records));
-            let mut partitions = Vec::new();
+            head.put_i16(topic.topic.len() as i16);
+            head.put_slice(topic.topic.as_bytes());
+            head.put_i32(topic.partitions.len() as i32);
             for asked in topic.partitions {
+                let key = (asked.partition, records);
+                let batches = self.batches.entry(key).or_insert_with(|| Batches::new(records));
                 let room = usize::try_from(asked.partition_max_bytes).unwrap();
-                let read = batches.read(asked.fetch_offset, self.records, room);
-                empty &= read.is_empty();
-                let data = PartitionData::default()
-                    .with_partition_index(asked.partition)
-                    .with_high_watermark(self.records)
-                    .with_last_stable_offset(self.records)
-                    .with_records(Some(read));
-                partitions.push(data);
+                let length = batches.give(asked.fetch_offset, self.records, room);
+                // Error, high watermark, last stable offset, log start, no aborted transactions.
+                head.put_i32(asked.partition);
+                head.put_i16(0);
+                head.put_i64(self.records);
+                head.put_i64(self.records);
+                head.put_i64(0);
+                head.put_i32(0);
+                head.put_i32(NO_REPLICA);
+                head.put_i32(length as i32);
+                given.push((head.split(), key, length));
             }
-            let answer = FetchableTopicResponse::default()
-                .with_topic(topic.topic)
-                .with_partitions(partitions);
-            topics.push(answer);
         }
-        if empty {
+        let length: usize = given.iter().map(|(head, _, length)| head.len() + length).sum();
+        if let Some((first, ..)) = given.first_mut() {
+            first[..4].copy_from_slice(&(length as i32 - 4).to_be_bytes());
+        }
+        if given.iter().all(|(_, _, length)| *length == 0) {
             thread::park_timeout(Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap()));
         }
-        FetchResponse::default().with_responses(topics)
+        let slices = given.iter().flat_map(|(head, key, length)| {
+            let records = &self.batches[key].bytes[..*length];
+            [IoSlice::new(head), IoSlice::new(records)]
+        });
+        write_all(peer, &mut slices.collect::<Vec<_>>())
     }
 
     fn offsets(&self, request: ListOffsetsRequest) -> ListOffsetsResponse {
@@ -310,6 +331,15 @@ fn versions(asked: i16) -> ApiVersionsResponse {
     ApiVersionsResponse::default()
         .with_error_code(if asked > 3 { UNSUPPORTED_VERSION } else { 0 })
         .with_api_keys(SPOKEN.into_iter().map(each).collect())
+}
+
+fn write_all(peer: &mut TcpStream, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+    IoSlice::advance_slices(&mut slices, 0);
+    while !slices.is_empty() {
+        let written = peer.write_vectored(slices)?;
+        IoSlice::advance_slices(&mut slices, written);
+    }
+    Ok(())
 }
 
 fn host() -> StrBytes {

@@ -242,6 +242,7 @@ PARTS = (placement, stops, elections, moves, groups, *three_failures.PARTS, *thr
 
 if __name__ == "__main__":
     facts = Three()
+    three_shares.coordinators(facts)
     for part in PARTS:
         if len(sys.argv) < 4 or part.__name__ in ("placement", *sys.argv[3:]):
             part(facts)

@@ -2,6 +2,7 @@
 its shares go, one by one and all at once."""
 
 import time
+import uuid
 
 from confluent_kafka import ElectionType
 
@@ -22,14 +23,16 @@ class Home(Shares):
     def __init__(self, f, name, leader, shares, coordinator):
         super().__init__()
         self.f, self.title = f, name
-        # Each broker leads its share again, of the internal topics too.
-        f.admin.elect_leaders(ElectionType.PREFERRED, None).result(DEADLINE_S)
         f.create(name, [[leader, leader % 3 + 1, (leader + 1) % 3 + 1]])
         self.t = self.name(name)
         self.ids[self.t] = self.known()["id"]
         names = [self.name(f"{name}-{n}") for n in range(150)]
         places = lambda: zip(names, self.found(GROUP, names), self.found(SHARE, map(self.share, names)))
-        self.g = until(lambda: next((group for group, *at in places() if at == [coordinator, shares]), None))
+        def placed():
+            # Each broker leads its share again, of the internal topics too, as soon as it is in sync in all of them.
+            f.admin.elect_leaders(ElectionType.PREFERRED, None).result(DEADLINE_S)
+            return next((group for group, *at in places() if at == [coordinator, shares]), None)
+        self.g = until(placed)
         self("IncrementalAlterConfigs", [[32, self.g, [["share.auto.offset.reset", 0, "earliest"]]]], False)
         self.beats, self.readers = None, []
 
@@ -213,6 +216,12 @@ def share_all(f):
         h.ask("accepted", lambda: h.word([2, 3, ACCEPT], [5, 5, ACCEPT]))
         h.back(broker)
         h.ask("offsets in the end", h.offsets)
+
+
+def coordinators(f):
+    """The internal topics of groups are made while all brokers are there to have a replica of them."""
+    for kind, key in ((GROUP, f.name("any")), (SHARE, f"{f.name('any')}:{encoded(uuid.UUID(int=1))}:0")):
+        until(lambda: asked(f, 1, "Find6", kind, [key])["found"][0]["error"] == 0)
 
 
 PARTS = (share_leaders, share_coordinators, share_groups, share_all)

@@ -168,6 +168,8 @@ pub(super) struct ShareMember {
     lives: usize,
     /// Its epoch in the group.
     epoch: i32,
+    /// Its last heartbeat had no answer that it could use.
+    unanswered: bool,
     /// Its sessions, by broker: the epoch of the next request.
     sessions: BTreeMap<i32, i32>,
     assigned: BTreeSet<i32>,
@@ -181,6 +183,7 @@ impl ShareMember {
             name: name.to_owned(),
             lives: 0,
             epoch: 0,
+            unanswered: false,
             sessions: BTreeMap::new(),
             assigned: BTreeSet::new(),
             held: BTreeMap::new(),
@@ -241,7 +244,9 @@ impl ShareMember {
         let Some(broker) = world.coordinator(GROUP, false) else {
             return Ok(());
         };
-        let topics = (self.epoch == 0).then(|| vec![TopicName(text(TOPIC))]);
+        // As Kafka's client does: who has no answer says everything again, and is told everything.
+        let whole = std::mem::replace(&mut self.unanswered, true) || self.epoch == 0;
+        let topics = whole.then(|| vec![TopicName(text(TOPIC))]);
         let request = ShareGroupHeartbeatRequest::default()
             .with_group_id(GroupId(text(GROUP)))
             .with_member_id(text(&self.id()))
@@ -271,7 +276,7 @@ impl ShareMember {
             _ if !clear(answer.error_code).map_err(|error| format!("{}: {error}", self.id()))? => {
                 return Ok(());
             }
-            _ => self.epoch = answer.member_epoch,
+            _ => (self.epoch, self.unanswered) = (answer.member_epoch, false),
         }
         if let Some(assignment) = answer.assignment {
             let topics = assignment.topic_partitions.into_iter();
@@ -374,7 +379,15 @@ impl ShareMember {
             )
         });
         if answer.error_code != 0 {
-            world.shares.unsaid(&run, &before);
+            // Where the state waited too long for its replicas, what was said may hold or not.
+            let waited = [
+                ResponseError::CoordinatorNotAvailable,
+                ResponseError::NotCoordinator,
+                ResponseError::RequestTimedOut,
+            ];
+            if !waited.iter().any(|error| error.code() == answer.error_code) {
+                world.shares.unsaid(&run, &before);
+            }
             self.lose_session(leader);
             return self.hear(answer.error_code);
         }

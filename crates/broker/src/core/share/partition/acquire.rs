@@ -93,12 +93,12 @@ impl InFlightBatch {
         let mut throttled = false;
         for (from, to, count) in available {
             let is_last_chance = how.max_deliveries > 2 && count == how.max_deliveries - 1;
-            if taken >= limit || (is_last_chance && taken > 0) {
-                break;
-            }
             if count >= how.throttle() && !throttled {
                 throttled = true;
                 limit = limit.min((size >> (count - how.throttle() + 1)).max(1));
+            }
+            if taken >= limit || (is_last_chance && taken > 0) {
+                break;
             }
             let upto = if is_last_chance {
                 from

@@ -118,6 +118,23 @@ fn each_record_can_have_its_own_word() {
     assert_eq!(fetch(&mut p, &how("b", 10), &[(0, 4)]), [(2, 2, 2), (4, 4, 2)]);
 }
 
+/// A history with a power cut found this: what was taken before ran beyond the smaller part, which then ended before it began.
+#[test]
+fn a_record_that_came_back_often_is_left_for_the_next_when_others_were_taken_before_it() {
+    let mut p = partition();
+    let log = [(0, 3)];
+    assert_eq!(fetch(&mut p, &how("a", 10), &log), [(0, 3, 1)]);
+    say(&mut p, "a", 0, 1, &[2]).unwrap();
+    assert_eq!(fetch(&mut p, &how("b", 10), &log), [(0, 1, 2)]);
+    for count in 2..=3 {
+        say(&mut p, "a", 2, 3, &[2]).unwrap();
+        assert_eq!(fetch(&mut p, &how("a", 10), &log), [(2, 3, count)]);
+    }
+    say(&mut p, "a", 2, 3, &[2]).unwrap();
+    say(&mut p, "b", 0, 1, &[2]).unwrap();
+    assert_eq!(fetch(&mut p, &how("c", 10), &log), [(0, 1, 3)]);
+}
+
 #[test]
 fn only_who_has_a_record_may_speak_of_it() {
     let mut p = partition();
