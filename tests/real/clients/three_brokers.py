@@ -111,7 +111,8 @@ class Three(Facts):
 def placement(f):
     f.ask("brokers", lambda: sorted(f.admin.list_topics(timeout=DEADLINE_S).brokers))
     f.create("spread", partitions=6)
-    shape = f.shape("spread")
+    # Each broker learns of a topic in its own time.
+    shape = until(lambda: f.shape("spread"), lambda shape: len(shape) == 6)
     f.say("each leads two of six", sorted(p[1] for p in shape))
     f.say("each is a replica of all", [sorted(p[2]) for p in shape])
     f.say("all are in sync", [p[3] for p in shape])
