@@ -339,12 +339,7 @@ impl LabSource for Seeing {
 
     fn witnessed(&self, topic: &str) -> Result<crate::lab::Witnessed, String> {
         assert!(topic.ends_with("-rides"), "asked by its name on the cluster");
-        Ok(crate::lab::Witnessed {
-            unanswered: self.0.unanswered,
-            recognised: self.0.recognised,
-            refused: self.0.refused,
-            lost: self.0.lost,
-        })
+        Ok(self.0.into())
     }
 }
 

@@ -119,6 +119,17 @@ pub struct Witnessed {
     pub lost: u64,
 }
 
+impl From<streamlings_broker::Witnessed> for Witnessed {
+    fn from(seen: streamlings_broker::Witnessed) -> Self {
+        Self {
+            unanswered: seen.unanswered,
+            recognised: seen.recognised,
+            refused: seen.refused,
+            lost: seen.lost,
+        }
+    }
+}
+
 /// A fault that is in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FaultRule {

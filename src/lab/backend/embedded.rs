@@ -178,12 +178,7 @@ impl Backend for Embedded {
 
     fn witnessed(&self, topic: &str) -> Outcome<Witnessed> {
         let seen = self.with(|cluster| cluster.witnessed(topic)).unwrap_or_default();
-        Ok(Witnessed {
-            unanswered: seen.unanswered,
-            recognised: seen.recognised,
-            refused: seen.refused,
-            lost: seen.lost,
-        })
+        Ok(seen.into())
     }
 
     fn advance_clock(&self, by: Duration) -> Outcome<()> {
