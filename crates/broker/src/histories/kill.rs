@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::core::Outside;
 use crate::core::journal::Record;
-use crate::core::ports::{ActiveProducer, FirstBatch, Journal, LogPosition, ReplicaLog, Storage};
+use crate::core::ports::{ActiveProducer, FirstBatch, Ids, Journal, LogPosition, ReplicaLog, Storage};
 use crate::log::{
     Append, EpochEnd, LogConfig, LogError, LogSlice, NewMarker, TimestampOffset, TimestampQuery, ValidBatch,
 };
@@ -88,8 +88,25 @@ fn tear(before: Option<(PathBuf, u64)>, after: Option<(PathBuf, u64)>, rng: &mut
     }
 }
 
-/// Puts a fuse to the ports of a cluster whose data is in `data`.
-pub(super) fn wrap(outside: Outside, data: &Path, fuse: &Fuse) -> Outside {
+/// Ids that a history's seed leads to; they go on when the process starts again.
+#[derive(Clone)]
+pub(super) struct SeededIds(Arc<Mutex<StdRng>>);
+
+impl SeededIds {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(Arc::new(Mutex::new(StdRng::seed_from_u64(seed))))
+    }
+}
+
+impl Ids for SeededIds {
+    fn uuid(&mut self) -> uuid::Uuid {
+        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner).random();
+        uuid::Builder::from_random_bytes(bytes).into_uuid()
+    }
+}
+
+/// Puts a fuse to the ports of a cluster whose data is in `data`, and gives it ids.
+pub(super) fn wrap(outside: Outside, data: &Path, fuse: &Fuse, ids: &SeededIds) -> Outside {
     let storage = outside.storage.into_iter().map(|(id, inner)| {
         let fragile = FragileStorage {
             inner,
@@ -104,6 +121,7 @@ pub(super) fn wrap(outside: Outside, data: &Path, fuse: &Fuse) -> Outside {
             fuse: fuse.clone(),
             data: data.to_owned(),
         }),
+        ids: Box::new(ids.clone()),
         ..outside
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A history is made from its seed alone: producers, transactional producers, groups and readers take turns with
 //! whatever can go wrong, and all of it goes through [`Core::step`](crate::core::Core::step) as bytes. The logs are real
-//! files, and so is what a kill leaves of them. `HISTORIES=N` plays N of them, `HISTORY=SEED` one, in full detail.
+//! files, and so is what a kill leaves of them. `HISTORIES=N` plays N of them, with `HISTORIES_FROM=SEED` those from that
+//! seed on; `HISTORY=SEED` plays one, in full detail.
 
 mod clients;
 mod files;
@@ -37,7 +38,7 @@ const TURNS: usize = 120;
 const HEALING_ROUNDS: usize = 200;
 
 /// What a history was made of, to know that it was one.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Tally {
     /// Acknowledged values; transactions committed, aborted, unknown; acknowledged commits.
     counts: [usize; 5],
@@ -122,7 +123,7 @@ impl History {
         let mut rng = StdRng::seed_from_u64(seed);
         let alone = rng.random_bool(0.3) && power != Power::CutOfOne;
         let brokers = if alone { 1 } else { 3 };
-        let mut sim = Sim::with(brokers, power != Power::On, &power.settings());
+        let mut sim = Sim::with(brokers, power != Power::On, &power.settings(), seed);
         if power == Power::CutOfOne {
             sim.set_everywhere("min.insync.replicas", "2");
         }
@@ -501,7 +502,10 @@ fn play_all(default: u64, power: impl Fn(u64) -> Power + Sync) -> (u64, Tally) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let seeds = match number("HISTORY") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("HISTORIES").map_or(default, |wanted| wanted * default / HISTORIES),
+        None => {
+            let from = number("HISTORIES_FROM").unwrap_or(0);
+            from..from + number("HISTORIES").map_or(default, |wanted| wanted * default / HISTORIES)
+        }
     };
     let (next, sum) = (AtomicU64::new(seeds.start), Mutex::new(Tally::default()));
     let play = || {
@@ -525,6 +529,26 @@ fn play_all(default: u64, power: impl Fn(u64) -> Power + Sync) -> (u64, Tally) {
     let (count, sum) = (seeds.end - seeds.start, sum.into_inner().unwrap());
     println!("{count} histories: {sum:?}");
     (count, sum)
+}
+
+#[test]
+fn a_history_is_made_from_its_seed_alone() {
+    for power in [
+        Power::On,
+        Power::CutWhenForced,
+        Power::CutOfOne,
+        Power::CutAtTheEnd,
+    ] {
+        for seed in 0..4 {
+            let [first, second] = [(); 2].map(|()| {
+                let mut history = History::new(seed, power);
+                let tally = history.play().unwrap();
+                let sim = &history.world.sim;
+                (tally, sim.requests(), sim.elapsed_ms())
+            });
+            assert_eq!(first, second, "{power:?}, HISTORY={seed}");
+        }
+    }
 }
 
 #[test]

@@ -241,13 +241,15 @@ impl Model {
         Ok(())
     }
 
+    /// Of a loss, all is told: one value is another fault than twenty in a row.
     fn check_acknowledged(&self, places: &Places) -> Result<(), String> {
+        let mut lost = Vec::new();
         for (value, sent) in &self.sent {
             let Some(promised) = sent.acknowledged else {
                 continue;
             };
             match places.get(value.as_str()) {
-                None => return Err(format!("{value} was acknowledged at {promised}, and is lost")),
+                None => lost.push((sent, value, promised)),
                 Some(at) if promised >= 0 && !at.contains(&promised) => {
                     return Err(format!(
                         "{value} was acknowledged at {promised}, and is at {at:?}"
@@ -256,7 +258,22 @@ impl Model {
                 Some(_) => {}
             }
         }
-        Ok(())
+        if lost.is_empty() {
+            return Ok(());
+        }
+        let told = lost.iter().map(|(sent, value, promised)| {
+            let there = places.iter().find(|(other, at)| {
+                at.contains(promised)
+                    && self
+                        .sent
+                        .get(**other)
+                        .is_some_and(|o| o.partition == sent.partition)
+            });
+            let there = there.map_or("nothing", |(other, _)| other);
+            let lane = &sent.lane;
+            format!("{value} of {lane} was acknowledged at {promised}, and is lost: there is {there}")
+        });
+        Err(told.collect::<Vec<_>>().join("\n"))
     }
 
     fn check_seen(&self, places: &Places) -> Result<(), String> {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request};
 
-use super::kill::{self, Fuse, Killed};
+use super::kill::{self, Fuse, Killed, SeededIds};
 use super::power::Disk;
 use crate::api::{self, Aside, Response};
 use crate::core::brokers::Command;
@@ -56,6 +56,7 @@ pub(super) struct Sim {
     /// A request of this API key had no answer within a minute.
     pub(super) stuck: Option<i16>,
     fuse: Fuse,
+    ids: SeededIds,
     /// How often the process ended in the middle of something.
     pub(super) cut_short: usize,
     /// How often it was started.
@@ -63,8 +64,8 @@ pub(super) struct Sim {
 }
 
 impl Sim {
-    /// A new cluster of brokers 1 to `brokers` with these settings; may its power be cut.
-    pub(super) fn with(brokers: i32, power: bool, settings: &[(&str, &str)]) -> Self {
+    /// A new cluster of brokers 1 to `brokers` with these settings, and ids that `seed` leads to; may its power be cut.
+    pub(super) fn with(brokers: i32, power: bool, settings: &[(&str, &str)], seed: u64) -> Self {
         let node = |id: i32| Node {
             host: "127.0.0.1".to_owned(),
             port: 9091 + id as u16,
@@ -89,6 +90,7 @@ impl Sim {
             answers: HashMap::new(),
             stuck: None,
             fuse: Fuse::default(),
+            ids: SeededIds::new(seed),
             cut_short: 0,
             lives: 0,
         };
@@ -105,7 +107,7 @@ impl Sim {
             let opened = self.until_killed(|sim| {
                 let data = sim.folder.path();
                 crate::cluster::open_core(data, &sim.nodes, &sim.overrides, rules, sim.now_ms, |ports| {
-                    kill::wrap(ports, data, &sim.fuse)
+                    kill::wrap(ports, data, &sim.fuse, &sim.ids)
                 })
             });
             self.core = opened.map(Result::unwrap);
@@ -328,6 +330,11 @@ impl Sim {
                 self.answers.insert(to, response);
             }
         }
+    }
+
+    /// How many requests there have been.
+    pub(super) fn requests(&self) -> RequestId {
+        self.next_request
     }
 
     /// How long it has been going.

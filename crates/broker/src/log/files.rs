@@ -87,12 +87,14 @@ impl FileCache {
 
     /// Forces to the disk what the log dir itself holds: whose it is, and which folders there are.
     pub(super) fn force_log_dir(&self, dir: &Path) -> io::Result<()> {
-        if self.names_wait.load(Ordering::Acquire) {
-            disk::force_if_there(&dir.join(META_PROPERTIES))?;
-            disk::force_folder(dir)?;
-            self.names_wait.store(false, Ordering::Release);
+        if !self.names_wait.swap(false, Ordering::AcqRel) {
+            return Ok(());
         }
-        Ok(())
+        let forced = disk::force_if_there(&dir.join(META_PROPERTIES)).and_then(|()| disk::force_folder(dir));
+        if forced.is_err() {
+            self.folder_changed();
+        }
+        forced
     }
 
     /// How many files are open.
