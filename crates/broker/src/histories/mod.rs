@@ -500,13 +500,9 @@ const HISTORIES: u64 = 250;
 /// Plays histories of one kind; says what they were made of.
 fn play_all(default: u64, power: impl Fn(u64) -> Power + Sync) -> (u64, Tally) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seeds = match number("HISTORY") {
-        Some(seed) => seed..seed + 1,
-        None => {
-            let from = number("HISTORIES_FROM").unwrap_or(0);
-            from..from + number("HISTORIES").map_or(default, |wanted| wanted * default / HISTORIES)
-        }
-    };
+    let from = number("HISTORIES_FROM").unwrap_or(0);
+    let several = number("HISTORIES").map_or(default, |wanted| wanted * default / HISTORIES);
+    let seeds = number("HISTORY").map_or(from..from + several, |seed| seed..seed + 1);
     let (next, sum) = (AtomicU64::new(seeds.start), Mutex::new(Tally::default()));
     let play = || {
         loop {
