@@ -305,8 +305,8 @@ impl History {
         true
     }
 
-    /// All power is cut, with nothing forced that nobody asked for. What the disk had of each leader's log is there, and the
-    /// cluster works.
+    /// All power is cut, with nothing forced that nobody asked for. What the disk had of each leader's log, from its start to the
+    /// first batch that was not forced, is there, and the cluster works.
     fn end_by_cut(&mut self) -> Result<(), String> {
         let seed = self.world.rng.random();
         self.world.tell(|| format!("CUT {seed}"));
@@ -317,7 +317,11 @@ impl History {
         let after = files::read_logs(sim.data())?;
         for (name, had) in before {
             let on_disk = forced.get(&name).cloned().unwrap_or_default();
-            let both: Vec<_> = had.into_iter().filter(|batch| on_disk.contains(batch)).collect();
+            // What comes after a batch that the disk had not goes with it: a log has no holes.
+            let both: Vec<_> = had
+                .into_iter()
+                .take_while(|batch| on_disk.contains(batch))
+                .collect();
             let now = after.get(&name).cloned().unwrap_or_default();
             if self.world.leads(&name)
                 && let Some(lost) = files::lost(&both, &now)

@@ -1,7 +1,6 @@
 //! The log dir of one broker: a folder per partition, and what belongs to all of them.
 
 use std::collections::HashMap;
-use std::fmt::Write;
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,6 +10,7 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
+use super::checkpoints::Checkpoint;
 use super::config::LogConfig;
 use super::disk;
 use super::error::LogError;
@@ -22,10 +22,6 @@ pub(super) const PARTITION_METADATA: &str = "partition.metadata";
 pub(super) const LEADER_EPOCHS: &str = "leader-epoch-checkpoint";
 const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
 const LOCK: &str = ".lock";
-const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
-const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
-const LOG_STARTS: &str = "log-start-offset-checkpoint";
-const CLEANED: &str = "cleaner-offset-checkpoint";
 const DELETED: &str = "-delete";
 
 /// `meta.properties`: whose log dir this is.
@@ -50,23 +46,6 @@ pub struct PartitionFolder {
     pub topic_id: Option<Uuid>,
 }
 
-/// What the checkpoint files say of one partition.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Checkpoint {
-    /// Topic name.
-    pub topic: String,
-    /// Partition number.
-    pub partition: i32,
-    /// Everything below is on the disk for certain.
-    pub recovery_point: i64,
-    /// High watermark.
-    pub high_watermark: i64,
-    /// First offset of the log.
-    pub log_start: i64,
-    /// Everything below was compacted.
-    pub cleaned_to: i64,
-}
-
 /// How a log dir is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogDirOptions {
@@ -80,8 +59,6 @@ impl Default for LogDirOptions {
     }
 }
 
-type Offsets = HashMap<(String, i32), i64>;
-
 /// The log dir of one broker; locked as long as this lives.
 #[derive(Debug)]
 pub struct LogDir {
@@ -90,10 +67,6 @@ pub struct LogDir {
     meta: Option<MetaProperties>,
     partitions: Vec<PartitionFolder>,
     clean: bool,
-    recovery_points: Offsets,
-    high_watermarks: Offsets,
-    log_starts: Offsets,
-    cleaned: Offsets,
     _lock: File,
 }
 
@@ -111,14 +84,10 @@ impl LogDir {
             disk::force_folder(&path).map_err(LogError::io("flush", &path))?;
         }
         Ok(Self {
-            files: Arc::new(FileCache::new(options.max_open_files)),
+            files: Arc::new(FileCache::of_log_dir(&path, options.max_open_files)),
             meta: read_meta(&path.join(META_PROPERTIES))?,
             partitions: list_partitions(&path)?,
             clean,
-            recovery_points: read_offsets(&path.join(RECOVERY_POINTS)),
-            high_watermarks: read_offsets(&path.join(HIGH_WATERMARKS)),
-            log_starts: read_offsets(&path.join(LOG_STARTS)),
-            cleaned: read_offsets(&path.join(CLEANED)),
             path,
             _lock: lock,
         })
@@ -162,7 +131,7 @@ impl LogDir {
 
     /// High watermark of a partition at the last checkpoint.
     pub fn high_watermark(&self, topic: &str, partition: i32) -> Option<i64> {
-        self.high_watermarks.get(&(topic.to_owned(), partition)).copied()
+        self.files.checkpoints.high_watermark(topic, partition)
     }
 
     /// Opens a partition's log, or creates it; the folder of a new one is made with
@@ -175,68 +144,27 @@ impl LogDir {
         config: LogConfig,
         now_ms: i64,
     ) -> Result<PartitionLog, LogError> {
-        let key = (topic.to_owned(), partition);
         let dir = self.path.join(format!("{topic}-{partition}"));
-        let noted = |offsets: &Offsets| offsets.get(&key).copied().unwrap_or(0);
-        let (mut recovery_point, mut log_start, mut cleaned_to) = (
-            noted(&self.recovery_points),
-            noted(&self.log_starts),
-            noted(&self.cleaned),
-        );
-        // What was noted of a deleted topic says nothing of a new one with its name.
-        if recovery_point.max(log_start).max(cleaned_to) > 0 && !dir.exists() {
-            (recovery_point, log_start, cleaned_to) = (0, 0, 0);
-        }
-        let known = Known {
+        let mut known = Known {
             clean: self.clean,
-            recovery_point,
-            log_start,
-            cleaned_to,
+            ..self.files.checkpoints.known(topic, partition)
         };
+        // What was noted of a deleted topic says nothing of a new one with its name.
+        if known.recovery_point.max(known.log_start).max(known.cleaned_to) > 0 && !dir.exists() {
+            known = Known {
+                clean: self.clean,
+                ..Known::NOTHING
+            };
+        }
         PartitionLog::open_or_plan(&dir, topic_id, &self.files, config, known, now_ms)
     }
 
     /// Writes the checkpoint files, for all partitions of this log dir: now and then, after DeleteRecords,
     /// after a topic was deleted, and before [`LogDir::close`].
-    pub fn write_checkpoints(&mut self, all: impl IntoIterator<Item = Checkpoint>) -> Result<(), LogError> {
-        let (mut recovery_points, mut high_watermarks, mut log_starts, mut cleaned) =
-            <(Offsets, Offsets, Offsets, Offsets)>::default();
-        for one in all {
-            let key = (one.topic, one.partition);
-            recovery_points.insert(key.clone(), one.recovery_point);
-            high_watermarks.insert(key.clone(), one.high_watermark);
-            log_starts.insert(key.clone(), one.log_start);
-            cleaned.insert(key, one.cleaned_to);
-        }
-        // What the files say already costs no wait for the disk.
-        let mut written = false;
-        if recovery_points != self.recovery_points {
-            self.replace(RECOVERY_POINTS, &offsets_text(&recovery_points))?;
-            written = true;
-        }
-        if high_watermarks != self.high_watermarks {
-            self.replace(HIGH_WATERMARKS, &offsets_text(&high_watermarks))?;
-            written = true;
-        }
-        // As in Kafka, a log that starts at 0 needs no entry.
-        log_starts.retain(|_, offset| *offset > 0);
-        if log_starts != self.log_starts {
-            self.replace(LOG_STARTS, &offsets_text(&log_starts))?;
-            written = true;
-        }
-        self.recovery_points = recovery_points;
-        self.high_watermarks = high_watermarks;
-        // As in Kafka, only logs that were compacted have an entry, and the file is there once one has.
-        cleaned.retain(|_, offset| *offset > 0);
-        if cleaned != self.cleaned {
-            self.replace(CLEANED, &offsets_text(&cleaned))?;
-            written = true;
-        }
-        if written {
+    pub fn write_checkpoints(&self, all: impl IntoIterator<Item = Checkpoint>) -> Result<(), LogError> {
+        if self.files.checkpoints.write(&self.path, all)? {
             self.force_names()?;
         }
-        self.log_starts = log_starts;
-        self.cleaned = cleaned;
         Ok(())
     }
 
@@ -328,7 +256,7 @@ fn list_partitions(path: &Path) -> Result<Vec<PartitionFolder>, LogError> {
     Ok(found)
 }
 
-fn parse_folder_name(name: &str) -> Option<(&str, i32)> {
+pub(super) fn parse_folder_name(name: &str) -> Option<(&str, i32)> {
     let (topic, partition) = name.rsplit_once('-')?;
     let number: i32 = partition.parse().ok().filter(|number| *number >= 0)?;
     (!topic.is_empty() && number.to_string() == partition).then_some((topic, number))
@@ -375,44 +303,6 @@ fn is_torn(text: &str) -> bool {
         || text.contains('\0')
         || OURS.starts_with(text)
         || (text.starts_with(OURS) && !(text.ends_with('\n') && text.contains("directory.id=")))
-}
-
-/// A checkpoint that can't be read says nothing: everything is checked then.
-fn read_offsets(path: &Path) -> Offsets {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    let Some(offsets) = parse_offsets(&text) else {
-        if !text.is_empty() {
-            tracing::warn!(path = %path.display(), "offset checkpoint is damaged, it is not used");
-        }
-        return Offsets::new();
-    };
-    offsets
-}
-
-fn parse_offsets(text: &str) -> Option<Offsets> {
-    let mut lines = text.lines();
-    if lines.next()? != "0" {
-        return None;
-    }
-    let count: usize = lines.next()?.parse().ok()?;
-    let mut offsets = Offsets::new();
-    for line in lines {
-        let mut words = line.split(' ');
-        let key = (words.next()?.to_owned(), words.next()?.parse().ok()?);
-        offsets.insert(key, words.next()?.parse().ok().filter(|offset| *offset >= 0)?);
-    }
-    (offsets.len() == count).then_some(offsets)
-}
-
-fn offsets_text(offsets: &Offsets) -> String {
-    let mut sorted: Vec<_> = offsets.iter().collect();
-    sorted.sort_unstable();
-    let mut text = format!("0\n{}\n", sorted.len());
-    for ((topic, partition), offset) in sorted {
-        // Writing to a String can't fail.
-        let _ = writeln!(text, "{topic} {partition} {offset}");
-    }
-    text
 }
 
 /// Text of `partition.metadata`.

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::checkpoints::Checkpoints;
 use super::disk;
 use super::trash::Trash;
 
@@ -23,6 +24,8 @@ pub struct FileCache {
     next_id: AtomicU64,
     /// Files that were in use and are deleted.
     pub(super) trash: Trash,
+    /// How far each log is safe, as the log dir's files say.
+    pub(super) checkpoints: Checkpoints,
     /// Names in the log dir may not be on the disk.
     names_wait: AtomicBool,
 }
@@ -41,8 +44,17 @@ impl FileCache {
             capacity: capacity.max(8),
             next_id: AtomicU64::new(0),
             trash: Trash::default(),
+            checkpoints: Checkpoints::default(),
             // Who had the log dir before may have been killed.
             names_wait: AtomicBool::new(true),
+        }
+    }
+
+    /// The same, with what the files in `log_dir` say of its logs.
+    pub(super) fn of_log_dir(log_dir: &Path, capacity: usize) -> Self {
+        Self {
+            checkpoints: Checkpoints::read(log_dir),
+            ..Self::new(capacity)
         }
     }
 

@@ -120,6 +120,7 @@ impl PartitionLog {
         if offset <= self.segments[0].base_offset {
             return self.truncate_fully(offset);
         }
+        self.note_truncation(offset)?;
         let keep = self
             .segments
             .partition_point(|segment| segment.base_offset < offset);
@@ -138,12 +139,21 @@ impl PartitionLog {
 
     /// Removes everything; the log goes on at `offset`.
     pub fn truncate_fully(&mut self, offset: i64) -> Result<(), LogError> {
+        self.note_truncation(offset)?;
         for segment in std::mem::take(&mut self.segments) {
             segment.delete(&self.place, self.config.file_delete_delay_ms)?;
         }
         self.segments.push(Segment::new(&self.place, offset, i64::MAX));
         self.log_start = offset;
         self.end_at(offset)
+    }
+
+    fn note_truncation(&self, end: i64) -> Result<(), LogError> {
+        let files = &self.place.files;
+        if files.checkpoints.truncated(&self.place.dir, end)? {
+            files.folder_changed();
+        }
+        Ok(())
     }
 
     fn end_at(&mut self, end: i64) -> Result<(), LogError> {

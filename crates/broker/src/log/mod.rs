@@ -10,6 +10,7 @@
 //! [`PartitionLog::read`] only says where the bytes are.
 
 mod batch;
+mod checkpoints;
 mod codec;
 mod compact;
 mod config;
@@ -40,10 +41,11 @@ pub(crate) mod tests;
 pub use batch::{
     BatchError, BatchHeader, HEADER_BYTES, LENGTH_PREFIX_BYTES, MAGIC, TimestampType, batches, check_crc,
 };
+pub use checkpoints::Checkpoint;
 pub use codec::Codec;
 pub use compact::Compacted;
 pub use config::{CleanupPolicy, LogConfig};
-pub use dir::{Checkpoint, LogDir, LogDirOptions, MetaProperties, PartitionFolder};
+pub use dir::{LogDir, LogDirOptions, MetaProperties, PartitionFolder};
 pub use dump::{
     DumpedRecord, SnapshotDamage, dumped_offset_index, dumped_records, dumped_snapshot, dumped_time_index,
     dumped_txn_index,

@@ -126,6 +126,7 @@ impl PartitionLog {
         if known.clean {
             self.recovery_point = self.end_offset;
         }
+        self.cleaned_to = self.cleaned_to.min(self.end_offset);
         self.indexed_to = checked_from.map_or(self.recovery_point, |base| base.min(self.recovery_point));
         self.epochs.truncate_end(self.end_offset);
         self.epochs.truncate_start(self.log_start);

@@ -317,6 +317,59 @@ fn a_log_dir_remembers_a_clean_stop_and_nothing_else() {
     assert!(!due[0].exists());
 }
 
+/// A process that is killed, and a machine that loses its power some time later, leave a log that was forced once, was cut off
+/// and has been written anew.
+#[test]
+fn what_is_written_after_a_truncation_is_not_taken_at_its_word() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = LogConfig {
+        segment_bytes: 130,
+        ..LogConfig::default()
+    };
+    let open = || {
+        let dir = LogDir::open(folder.path(), LogDirOptions::default()).unwrap();
+        let log = dir
+            .open_partition("rides", 0, TOPIC_ID, config.clone(), NOW)
+            .unwrap();
+        (dir, log)
+    };
+    let (dir, mut log) = open();
+    for _ in 0..6 {
+        append(&mut log, &batch("a", 2));
+    }
+    log.flush().unwrap();
+    dir.write_checkpoints([Checkpoint {
+        topic: "rides".into(),
+        partition: 0,
+        recovery_point: log.recovery_point(),
+        high_watermark: 12,
+        log_start: 0,
+        cleaned_to: 10,
+    }])
+    .unwrap();
+    log.truncate_to(2).unwrap();
+    for _ in 0..5 {
+        append(&mut log, &batch("b", 2));
+    }
+    assert_eq!((log.end_offset(), log.recovery_point()), (12, 2));
+    drop((dir, log));
+
+    let (dir, log) = open();
+    assert_eq!(
+        (log.end_offset(), log.recovery_point(), log.cleaned_to()),
+        (12, 2, 2)
+    );
+    drop((dir, log));
+    let second = folder.path().join("rides-0/00000000000000000002.log");
+    let file = std::fs::File::options().write(true).open(&second).unwrap();
+    let size = file.metadata().unwrap().len();
+    file.set_len(0).unwrap();
+    file.set_len(size).unwrap();
+
+    let (_dir, log) = open();
+    assert_eq!(log.end_offset(), 2, "the second segment was checked");
+}
+
 #[test]
 fn few_files_are_open_however_many_logs_there_are() {
     let folder = tempfile::tempdir().unwrap();
