@@ -103,7 +103,7 @@ static FLAGS: [Flag; 19] = [
     flag(
         "share-group-state-decoder",
         Takes::Nothing,
-        "Not known here: the lab has no share groups.",
+        "Not known here: the state of share groups is not decoded.",
     ),
     BOOTSTRAP,
     COMMAND_CONFIG,
@@ -124,7 +124,10 @@ fn run(args: &Args, io: &mut ToolIo<'_>) -> Ran {
             "the lab's cluster has no metadata log",
         ),
         ("remote-log-metadata-decoder", "the lab has no tiered storage"),
-        ("share-group-state-decoder", "the lab has no share groups"),
+        (
+            "share-group-state-decoder",
+            "the state of share groups is not decoded",
+        ),
     ] {
         if args.has(flag) {
             return Err(Failure::Usage(format!("--{flag} is not known here: {why}")));

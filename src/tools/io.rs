@@ -91,12 +91,17 @@ pub struct ToolIo<'a> {
 }
 
 impl ToolIo<'_> {
-    /// A line of the lab's own.
+    /// Advice of the lab's own: one line, wrapped where a person reads it.
     pub(super) fn hint(&mut self, text: &str) -> io::Result<()> {
-        if self.hints {
-            writeln!(self.stderr, "hint: {}", crate::ui::visible(text))?;
+        if !self.hints {
+            return Ok(());
         }
-        Ok(())
+        let line = format!("hint: {}", crate::ui::visible(text));
+        if self.stdout_is_terminal {
+            let wrapped = crate::ui::indented(&line, 0, 6, crate::ui::width());
+            return self.stderr.write_all(wrapped.as_bytes());
+        }
+        writeln!(self.stderr, "{line}")
     }
 }
 

@@ -542,7 +542,9 @@ impl ReplicaLog for DiskLog {
     }
 
     fn set_config(&mut self, config: LogConfig) {
-        self.log.set_config(config);
+        if let Err(error) = self.log.set_config(config) {
+            tracing::warn!(%error, "a log that is compacted from now on is not on the disk");
+        }
     }
 
     fn start_verification(&mut self, first: &FirstBatch, now_ms: i64) -> Result<bool, LogError> {

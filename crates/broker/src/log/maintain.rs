@@ -40,9 +40,14 @@ impl PartitionLog {
         }
         snapshot::write(&self.place, base_offset, &self.producers, self.is_strict())?;
         // Where there is a segment, those before it are there: a log that begins later than its leader's would be one that
-        // has lost records and does not know it.
+        // has lost records and does not know it. Where compaction leaves holes, one that a power cut has made would not be seen:
+        // there the segments before are whole, too.
         self.names_wait = true;
-        self.force_names()?;
+        if self.config.cleanup.compact {
+            self.flush()?;
+        } else {
+            self.force_names()?;
+        }
         self.segments.push(next);
         Ok(())
     }

@@ -118,8 +118,17 @@ impl PartitionLog {
     }
 
     /// Takes a new configuration; it holds from the next append on.
-    pub fn set_config(&mut self, config: LogConfig) {
+    ///
+    /// # Errors
+    /// From now on the log is compacted, and can't be forced to the disk.
+    pub fn set_config(&mut self, config: LogConfig) -> Result<(), LogError> {
+        let compacts = config.cleanup.compact && !self.config.cleanup.compact;
         self.config = config;
+        // As after each roll of a log that is compacted.
+        if compacts && self.segments.len() > 1 {
+            self.flush()?;
+        }
+        Ok(())
     }
 
     /// What is known of the producers.
