@@ -145,6 +145,15 @@ def settled(*members):
     until(lambda: [m.beat() for m in members] and time.sleep(0.2) is None and all(m.owned for m in members))
 
 
+def in_force(f, group, *members):
+    """Heartbeats of all until every member has what the group's newest epoch gives it."""
+    def epochs():
+        for m in members:
+            m.beat()
+        return {*f.shown(group)[3:5], *(m.epoch for m in members)}
+    until(epochs, lambda known: len(known) == 1)
+
+
 def subscribe(f, group, topic):
     """Somebody joins, so that the group reads the topic; with the assignment the states of its partitions are there."""
     m = Member(f, group, "x", names=[topic])
@@ -189,7 +198,7 @@ def joining(f):
     f.ask("two members", lambda: until(lambda: (m.beat(), n.beat(), sorted(m.has() + n.has()))[2], lambda all: all == [0, 1]))
     k = Member(f, g, "member-c", names=[t])
     k.join()
-    f.ask("three members of two partitions", lambda: until(lambda: (m.beat(), n.beat(), k.beat(), sorted(len(x.has()) for x in (m, n, k)))[3], lambda sizes: 0 not in sizes))
+    f.ask("three members of two partitions", lambda: (in_force(f, g, m, n, k), sorted(len(x.has()) for x in (m, n, k)))[1])
     k.beat(epoch=-1)
     f.ask("a second member leaves", lambda: n.beat(epoch=-1))
     f.ask("alone again", lambda: until(lambda: (m.beat(), m.has())[1], lambda all: all == [0, 1]))
