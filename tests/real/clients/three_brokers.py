@@ -20,9 +20,8 @@ import three_failures
 import three_shares
 from facts import DEADLINE_S, Facts, until
 from jvm import Tools
-from three_failures import asked
+from three_failures import GROUP, asked, coordinator_of
 
-GROUP = 0
 CLUSTER = Path(__file__).resolve().parent.parent / "provision" / "kafka-cluster.sh"
 
 
@@ -199,9 +198,7 @@ def groups(f):
     f.admin.elect_leaders(ElectionType.PREFERRED, None).result(DEADLINE_S)
 
     # By bytes: while a coordinator goes, librdkafka's administration of groups may end with an assertion of its own (rd_kafka_enq_once).
-    def coordinator(group):
-        found = asked(f, 1, "Find4", GROUP, [f.name(group)])["found"][0]
-        return found["node"] if found["error"] == 0 else None
+    coordinator = lambda group: coordinator_of(f, GROUP, group)
 
     def committed(group):
         said = asked(f, until(lambda: coordinator(group)), "Offsets", [[f.name(group), None, -1, [[topic, [0]]]]], True)["groups"][0]

@@ -21,7 +21,7 @@ MESSAGES |= {
     "Elect": (43, 2, True, "kind:i8 topics [name:s partitions [i32]] timeout:i32",
               "throttle:i32 error:i16 topics [name:s partitions [index:i32 error:i16 message:ns]]"),
 }
-TRANSACTION = 1
+GROUP, TRANSACTION = 0, 1
 
 
 def asked(f, broker, message, *values):
@@ -31,6 +31,12 @@ def asked(f, broker, message, *values):
         return connection.ask(message, *values)
     finally:
         connection.close()
+
+
+def coordinator_of(f, kind, name):
+    """The broker that coordinates a group or a transaction, as broker 1 says; None as long as none does."""
+    found = asked(f, 1, "Find4", kind, [f.name(name)])["found"][0]
+    return found["node"] if found["error"] == 0 else None
 
 
 def epoch_ends(f, topic, broker, epochs):
@@ -221,9 +227,7 @@ def transactions(f):
     f.create("paid", [[1, 2, 3]])
     f.create("paid-elsewhere", [[2, 3, 1]])
 
-    def coordinator(id):
-        found = asked(f, 1, "Find4", TRANSACTION, [f.name(id)])["found"][0]
-        return found["node"] if found["error"] == 0 else None
+    coordinator = lambda id: coordinator_of(f, TRANSACTION, id)
 
     def producer(id):
         it = Producer({**f.common, "transactional.id": f.name(id), "transaction.timeout.ms": 900_000})

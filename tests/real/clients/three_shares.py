@@ -8,10 +8,10 @@ from confluent_kafka import ElectionType
 
 from facts import DEADLINE_S, Facts, until
 from raw_shares import Member, Shares, encoded
-from three_failures import all_back, asked
+from three_failures import GROUP, all_back, asked
 from wirecodec import batch
 
-GROUP, SHARE = 0, 2
+SHARE = 2
 ACCEPT, RELEASE, REJECT = 1, 2, 3
 MOVING = (14, 15, 16)
 NOT_LEADER = 6

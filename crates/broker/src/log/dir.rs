@@ -145,17 +145,13 @@ impl LogDir {
         now_ms: i64,
     ) -> Result<PartitionLog, LogError> {
         let dir = self.path.join(format!("{topic}-{partition}"));
-        let mut known = Known {
-            clean: self.clean,
-            ..self.files.checkpoints.known(topic, partition)
-        };
+        let noted = self.files.checkpoints.known(topic, partition);
         // What was noted of a deleted topic says nothing of a new one with its name.
-        if known.recovery_point.max(known.log_start).max(known.cleaned_to) > 0 && !dir.exists() {
-            known = Known {
-                clean: self.clean,
-                ..Known::NOTHING
-            };
-        }
+        let holds = noted == Known::NOTHING || dir.exists();
+        let known = Known {
+            clean: self.clean,
+            ..if holds { noted } else { Known::NOTHING }
+        };
         PartitionLog::open_or_plan(&dir, topic_id, &self.files, config, known, now_ms)
     }
 

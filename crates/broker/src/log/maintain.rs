@@ -125,19 +125,19 @@ impl PartitionLog {
         if offset <= self.segments[0].base_offset {
             return self.truncate_fully(offset);
         }
-        self.note_truncation(offset)?;
         let keep = self
             .segments
             .partition_point(|segment| segment.base_offset < offset);
+        let batch = self.segments[keep - 1].locate(&self.place, offset)?;
+        let end = batch
+            .as_ref()
+            .map_or(offset, |batch| offset.min(batch.header.base_offset));
+        self.note_truncation(end)?;
         for segment in self.segments.split_off(keep) {
             segment.delete(&self.place, self.config.file_delete_delay_ms)?;
         }
-        let mut end = offset;
-        if let Some(active) = self.segments.last_mut()
-            && let Some(batch) = active.locate(&self.place, offset)?
-        {
+        if let (Some(active), Some(batch)) = (self.segments.last_mut(), batch) {
             active.truncate(&self.place, batch.position)?;
-            end = offset.min(batch.header.base_offset);
         }
         self.end_at(end)
     }
