@@ -20,6 +20,11 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, Prod
 use rdkafka::{ClientConfig, ClientContext, Message, Offset, TopicPartitionList};
 use serde_json::{Value, json};
 
+/// librdkafka takes memory for each record in one thread and gives it back in another. The C library's allocator spends half of
+/// a consumer's time on that, of whichever broker; with the crate's `override` this one is librdkafka's, too.
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const LONG: Duration = Duration::from_secs(120);
 const RECORD_BYTES: usize = 100;
 
