@@ -58,6 +58,7 @@ const FORMATTERS: &[&str] = &[
     "org.apache.kafka.tools.consumer.GroupMetadataMessageFormatter",
     "org.apache.kafka.tools.consumer.NoOpMessageFormatter",
     "org.apache.kafka.tools.consumer.TransactionLogMessageFormatter",
+    "org.apache.kafka.tools.consumer.group.share.ShareGroupStateMessageFormatter",
 ];
 
 const CLIENT_PROPERTIES: &[&str] = &[
@@ -126,7 +127,7 @@ static FLAGS: [Flag; 24] = [
     flag(
         "formatter",
         Takes::OneOf(FORMATTERS),
-        "How records are printed: DefaultMessageFormatter, or OffsetsMessageFormatter (__consumer_offsets), TransactionLogMessageFormatter (__transaction_state).",
+        "How records are printed: DefaultMessageFormatter, or OffsetsMessageFormatter (__consumer_offsets), TransactionLogMessageFormatter (__transaction_state), ShareGroupStateMessageFormatter (__share_group_state).",
     ),
     flag(
         "isolation-level",
@@ -623,7 +624,7 @@ impl Format {
         let internal = Formatter::named(class);
         if internal.is_none() && !class.ends_with("DefaultMessageFormatter") {
             return Err(Failure::Bare(format!(
-                "{class}: DefaultMessageFormatter, OffsetsMessageFormatter, GroupMetadataMessageFormatter, TransactionLogMessageFormatter and NoOpMessageFormatter are known here"
+                "{class}: DefaultMessageFormatter, OffsetsMessageFormatter, GroupMetadataMessageFormatter, TransactionLogMessageFormatter, ShareGroupStateMessageFormatter and NoOpMessageFormatter are known here"
             )));
         }
         let mut properties = Vec::new();

@@ -1,4 +1,4 @@
-//! Records of Kafka's own topics as JSON: `__consumer_offsets` and `__transaction_state`.
+//! Records of Kafka's own topics as JSON: `__consumer_offsets`, `__transaction_state` and `__share_group_state`.
 //!
 //! One table of fields for each kind of record, with the versions and tags of Kafka's message definitions (4.3); the
 //! JSON has their names and their order. Bytes are base64, ids Kafka's own base64.
@@ -229,6 +229,41 @@ static TXN: [Field; 11] = [
 /// The records of `__transaction_state`.
 static TRANSACTIONS: [Record; 1] = [record(0, &TXN_KEY, &TXN, 1, 1)];
 
+static SHARE_KEY: [Field; 3] = [
+    field("groupId", Kind::Text),
+    field("topicId", Kind::Uuid),
+    field("partition", Kind::I32),
+];
+static SHARE_BATCH: [Field; 4] = [
+    field("firstOffset", Kind::I64),
+    field("lastOffset", Kind::I64),
+    field("deliveryState", Kind::I8),
+    field("deliveryCount", Kind::I16),
+];
+static SHARE_SNAPSHOT: [Field; 8] = [
+    field("snapshotEpoch", Kind::I32),
+    field("stateEpoch", Kind::I32),
+    field("leaderEpoch", Kind::I32),
+    field("startOffset", Kind::I64),
+    tagged(0, 0, "deliveryCompleteCount", Kind::I32, Absent::Nothing),
+    field("createTimestamp", Kind::I64),
+    field("writeTimestamp", Kind::I64),
+    field("stateBatches", Kind::List(&Kind::Of(&SHARE_BATCH))),
+];
+static SHARE_UPDATE: [Field; 5] = [
+    field("snapshotEpoch", Kind::I32),
+    field("leaderEpoch", Kind::I32),
+    field("startOffset", Kind::I64),
+    tagged(0, 0, "deliveryCompleteCount", Kind::I32, Absent::Nothing),
+    field("stateBatches", Kind::List(&Kind::Of(&SHARE_BATCH))),
+];
+
+/// The records of `__share_group_state`.
+static SHARES: [Record; 2] = [
+    record(0, &SHARE_KEY, &SHARE_SNAPSHOT, 0, 0),
+    record(1, &SHARE_KEY, &SHARE_UPDATE, 0, 0),
+];
+
 const fn record(
     number: i16,
     key: &'static [Field],
@@ -252,6 +287,8 @@ pub(super) enum Log {
     Groups,
     /// `__transaction_state`.
     Transactions,
+    /// `__share_group_state`.
+    Shares,
 }
 
 /// Which records a formatter of the console consumer prints.
@@ -263,6 +300,8 @@ pub(super) enum Formatter {
     ClassicGroups,
     /// Transactional ids.
     Transactions,
+    /// States of the partitions that share groups read.
+    Shares,
     /// None.
     Nothing,
 }
@@ -274,6 +313,7 @@ impl Formatter {
             "OffsetsMessageFormatter" => Some(Self::Offsets),
             "GroupMetadataMessageFormatter" => Some(Self::ClassicGroups),
             "TransactionLogMessageFormatter" => Some(Self::Transactions),
+            "ShareGroupStateMessageFormatter" => Some(Self::Shares),
             "NoOpMessageFormatter" => Some(Self::Nothing),
             _ => None,
         }
@@ -283,20 +323,16 @@ impl Formatter {
     pub(super) fn json(self, key: Option<&[u8]>, value: Option<&[u8]>) -> Option<Value> {
         let key = key?;
         let number = version_of(key).ok()?;
-        let wanted = match self {
-            Self::Offsets => [0, 1].contains(&number),
-            Self::ClassicGroups => number == 2,
-            Self::Transactions => number == 0,
-            Self::Nothing => false,
+        let (log, wanted) = match self {
+            Self::Offsets => (Log::Groups, 0..=1),
+            Self::ClassicGroups => (Log::Groups, 2..=2),
+            Self::Transactions => (Log::Transactions, 0..=0),
+            Self::Shares => (Log::Shares, 0..=1),
+            Self::Nothing => return None,
         };
-        if !wanted {
+        if !wanted.contains(&number) {
             return None;
         }
-        let log = if self == Self::Transactions {
-            Log::Transactions
-        } else {
-            Log::Groups
-        };
         let record = log.record(number)?;
         let (_, data) = record.key(key).ok()?;
         let value = match value.map(|bytes| record.value(bytes)) {
@@ -313,6 +349,7 @@ impl Log {
         let table: &'static [Record] = match self {
             Self::Groups => &GROUPS,
             Self::Transactions => &TRANSACTIONS,
+            Self::Shares => &SHARES,
         };
         table.iter().find(|record| record.number == number)
     }
@@ -569,6 +606,29 @@ mod tests {
         );
         assert!(Formatter::ClassicGroups.json(Some(KEY), None).is_none());
         assert!(Formatter::Nothing.json(Some(KEY), None).is_none());
+    }
+
+    #[test]
+    fn the_state_of_a_share_partition_is_told_as_kafkas_tools_tell_it() {
+        let key = [b"\0\x01\0\x01g".as_slice(), &[0; 15], &[1], &[0, 0, 0, 2]].concat();
+        let batch = [&5i64.to_be_bytes()[..], &6i64.to_be_bytes(), &[2, 0, 1, 0]];
+        let head = [&[0, 0][..], &[0, 0, 0, 1], &[0, 0, 0, 7], &4i64.to_be_bytes()];
+        let counted = [1, 0, 4, 0, 0, 0, 2];
+        let value = [head.concat(), vec![2], batch.concat(), counted.to_vec()].concat();
+        let (key_told, value_told) = Log::Shares.dumped(5, Some(&key), Some(&value));
+        assert_eq!(
+            key_told,
+            r#"{"type":"1","data":{"groupId":"g","topicId":"AAAAAAAAAAAAAAAAAAAAAQ","partition":2}}"#
+        );
+        assert_eq!(
+            value_told.as_deref(),
+            Some(
+                r#"{"version":"0","data":{"snapshotEpoch":1,"leaderEpoch":7,"startOffset":4,"deliveryCompleteCount":2,"stateBatches":[{"firstOffset":5,"lastOffset":6,"deliveryState":2,"deliveryCount":1}]}}"#
+            )
+        );
+        let formatted = Formatter::Shares.json(Some(&key), Some(&value)).unwrap();
+        assert_eq!(formatted["key"]["type"], 1);
+        assert_eq!(formatted["value"]["data"]["leaderEpoch"], 7);
     }
 
     #[test]

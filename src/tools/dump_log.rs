@@ -61,6 +61,11 @@ static FLAGS: [Flag; 19] = [
         "The log is one of __transaction_state.",
     ),
     flag(
+        "share-group-state-decoder",
+        Takes::Nothing,
+        "The log is one of __share_group_state.",
+    ),
+    flag(
         "value-decoder-class",
         Takes::Maybe(DECODERS),
         "How values are read: StringDecoder, LongDecoder, IntegerDecoder.",
@@ -100,11 +105,6 @@ static FLAGS: [Flag; 19] = [
         Takes::Nothing,
         "Not known here: the lab has no tiered storage.",
     ),
-    flag(
-        "share-group-state-decoder",
-        Takes::Nothing,
-        "Not known here: the state of share groups is not decoded.",
-    ),
     BOOTSTRAP,
     COMMAND_CONFIG,
     HELP,
@@ -124,10 +124,6 @@ fn run(args: &Args, io: &mut ToolIo<'_>) -> Ran {
             "the lab's cluster has no metadata log",
         ),
         ("remote-log-metadata-decoder", "the lab has no tiered storage"),
-        (
-            "share-group-state-decoder",
-            "the state of share groups is not decoded",
-        ),
     ] {
         if args.has(flag) {
             return Err(Failure::Usage(format!("--{flag} is not known here: {why}")));
@@ -239,6 +235,8 @@ impl Options {
             Some(Log::Groups)
         } else if args.has("transaction-log-decoder") {
             Some(Log::Transactions)
+        } else if args.has("share-group-state-decoder") {
+            Some(Log::Shares)
         } else {
             None
         };

@@ -78,6 +78,9 @@ fn normal(text: &str, bootstrap: &str) -> String {
     let text = replace(&text, r"(?:DATA|/\S*)/(t0-[^/\s]+-\d+/)", "$1");
     let text = replace(&text, r"((?:Time|imestamp): )\d{13}", "${1}1700000000000");
     let text = replace(&text, r"((?:crc|producerId): )\d+", "${1}N");
+    let text = replace(&text, r#"("\w+Timestamp":)\d{13}"#, "${1}1700000000000");
+    let id = format!("${{1}}\"{}\"", "A".repeat(22));
+    let text = replace(&text, r#"("topicId":)"[\w-]{22}""#, &id);
     let text = replace(&text, "Reading payloads from: .*", "Reading payloads from: FILE");
     let text = speeds(&text);
     // Log folders in JSON.
@@ -185,6 +188,62 @@ fn begin(target: &Target, words: &[String]) -> BaseProducer {
     producer
 }
 
+/// What Apache Kafka's share coordinator writes of a group that takes the first of three records and releases the second: a
+/// snapshot, then an update of it (`tests/real/tools/compare` has it done). The embedded cluster writes snapshots alone.
+fn share(target: &Target, group: &str, states: &str) {
+    let key = |kind: i16| {
+        let length = u16::try_from(group.len()).unwrap().to_be_bytes();
+        let topic = [7; 16];
+        [
+            &kind.to_be_bytes()[..],
+            &length,
+            group.as_bytes(),
+            &topic,
+            &[0; 4],
+        ]
+        .concat()
+    };
+    let version = 0i16.to_be_bytes();
+    let (epoch, state_epoch) = (0i32.to_be_bytes(), 2i32.to_be_bytes());
+    let (none, first) = ((-1i64).to_be_bytes(), 0i64.to_be_bytes());
+    let time = 1_700_000_000_000i64.to_be_bytes();
+    let batch = |offset: i64, state: u8| {
+        let offset = offset.to_be_bytes();
+        // Delivered once; no tagged fields.
+        [&offset[..], &offset, &[state, 0, 1, 0]].concat()
+    };
+    let (acknowledged, available) = (batch(0, 2), batch(1, 0));
+    // One tagged field: of number 0, 4 bytes, one delivery is complete.
+    let complete = [1, 0, 4, 0, 0, 0, 1];
+    let snapshot: &[&[u8]] = &[
+        &version,
+        &epoch,
+        &state_epoch,
+        &epoch,
+        &none,
+        &time,
+        &time,
+        &[1, 0],
+    ];
+    let update: &[&[u8]] = &[
+        &version,
+        &epoch,
+        &epoch,
+        &first,
+        &[3],
+        &acknowledged,
+        &available,
+        &complete,
+    ];
+    let producer: BaseProducer = target.client_config().create().unwrap();
+    for (kind, value) in [(0, snapshot), (1, update)] {
+        let (key, value) = (key(kind), value.concat());
+        let record = BaseRecord::to(states).partition(0).key(&key).payload(&value);
+        producer.send(record).unwrap();
+        producer.flush(PATIENCE).unwrap();
+    }
+}
+
 fn put(path: &Path, text: &str) {
     std::fs::File::create(path)
         .unwrap()
@@ -276,7 +335,9 @@ fn play(target: &Target) -> Vec<String> {
                 "begin" => drop(open.insert(words[1].clone(), begin(target, &words[1..]))),
                 "commit" => open[&words[1]].commit_transaction(PATIENCE).unwrap(),
                 "abort" => open[&words[1]].abort_transaction(PATIENCE).unwrap(),
-                _ => forget(target, &["console-consumer-"]),
+                "share" => share(target, &words[1], &words[3]),
+                "forget" => forget(target, &["console-consumer-"]),
+                other => panic!("{other}: no such step"),
             }
             continue;
         }
