@@ -56,9 +56,9 @@ const FORMATTERS: &[&str] = &[
     "org.apache.kafka.tools.consumer.DefaultMessageFormatter",
     "org.apache.kafka.tools.consumer.OffsetsMessageFormatter",
     "org.apache.kafka.tools.consumer.GroupMetadataMessageFormatter",
-    "org.apache.kafka.tools.consumer.NoOpMessageFormatter",
     "org.apache.kafka.tools.consumer.TransactionLogMessageFormatter",
     "org.apache.kafka.tools.consumer.group.share.ShareGroupStateMessageFormatter",
+    "org.apache.kafka.tools.consumer.NoOpMessageFormatter",
 ];
 
 const CLIENT_PROPERTIES: &[&str] = &[
@@ -623,8 +623,14 @@ impl Format {
         let class = args.one("formatter")?.unwrap_or("DefaultMessageFormatter");
         let internal = Formatter::named(class);
         if internal.is_none() && !class.ends_with("DefaultMessageFormatter") {
+            let mut known: Vec<&str> = FORMATTERS
+                .iter()
+                .filter_map(|name| name.rsplit('.').next())
+                .collect();
+            let last = known.pop().unwrap_or_default();
             return Err(Failure::Bare(format!(
-                "{class}: DefaultMessageFormatter, OffsetsMessageFormatter, GroupMetadataMessageFormatter, TransactionLogMessageFormatter, ShareGroupStateMessageFormatter and NoOpMessageFormatter are known here"
+                "{class}: {} and {last} are known here",
+                known.join(", ")
             )));
         }
         let mut properties = Vec::new();

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{Cursor, Write as _};
 use std::path::Path;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -16,6 +17,8 @@ use streamlings::kafka::{Admin, Target};
 use streamlings::tools::{self, ToolFiles, ToolIo};
 
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a command may take, as in `tests/real/tools/compare`: a consumer that waits for a record that never comes is ended.
+const LONGEST: Duration = Duration::from_secs(120);
 
 const RECORDED: &str = include_str!("../tools/recorded.txt");
 
@@ -133,6 +136,7 @@ fn run(target: &Target, words: &[String], stdin: &str) -> (i32, String, String) 
 
 fn run_in(target: &Target, files: ToolFiles, words: &[String], stdin: &str) -> (i32, String, String) {
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let cancel = Cancel::default();
     let mut io = ToolIo {
         target,
         files,
@@ -141,10 +145,23 @@ fn run_in(target: &Target, files: ToolFiles, words: &[String], stdin: &str) -> (
         stdout: &mut stdout,
         stdout_is_terminal: false,
         stderr: &mut stderr,
-        cancel: Cancel::default(),
+        cancel: cancel.clone(),
         hints: false,
     };
-    let exit = tools::run(words, &mut io);
+    let (done, ended) = mpsc::channel::<()>();
+    let (exit, late) = std::thread::scope(|scope| {
+        let watch = scope.spawn(move || {
+            let late = ended.recv_timeout(LONGEST) == Err(RecvTimeoutError::Timeout);
+            if late {
+                cancel.cancel();
+            }
+            late
+        });
+        let exit = tools::run(words, &mut io);
+        drop(done);
+        (exit, watch.join().unwrap())
+    });
+    assert!(!late, "{words:?} has not ended in {LONGEST:?}");
     (
         exit,
         String::from_utf8(stdout).unwrap(),
